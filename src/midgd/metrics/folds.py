@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from midgd.metrics._check import as_groups, as_pair
+from midgd.metrics.correlation import per_sample_correlation
+
+
+def fold_difference_correlation(truth: ArrayLike, predicted: ArrayLike, groups: ArrayLike, min_size: int = 2) -> float:
+    """How well differences between group means are predicted (the measure of miRSCAPE).
+
+    For each pair of groups, the Pearson correlation over all features between the true and the
+    predicted difference of mean log CPM; then the mean over pairs.
+
+    Parameters
+    ----------
+    truth, predicted
+        ``(n_samples, n_features)`` in log CPM.
+    groups
+        One label per sample.
+    min_size
+        Smaller groups are left out.
+
+    Returns
+    -------
+    Mean correlation; NaN with fewer than two groups. Equal predictions for two groups count as 0.
+    """
+    a, b = as_pair(truth, predicted, "fold_difference_correlation")
+    codes = as_groups(groups, len(a), "fold_difference_correlation")
+    kept = [code for code, size in enumerate(np.bincount(codes)) if size >= min_size]
+    if len(kept) < 2:
+        return float("nan")
+    mean_a = np.stack([a[codes == code].mean(axis=0) for code in kept])
+    mean_b = np.stack([b[codes == code].mean(axis=0) for code in kept])
+    first, second = np.array(list(combinations(range(len(kept)), 2))).T
+    r = per_sample_correlation(mean_a[first] - mean_a[second], mean_b[first] - mean_b[second], method="pearson")
+    return float("nan") if np.isnan(r).all() else float(np.nanmean(r))

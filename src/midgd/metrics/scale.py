@@ -1,0 +1,32 @@
+"""The one scale every score is taken on: natural log1p of counts per million."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def log1p_cpm(shares_or_counts: ArrayLike) -> NDArray[np.float64]:
+    """Counts or shares as ``log(1 + counts per million)``, each row by its own total.
+
+    A query has no miRNA library of its own, so predicted and measured rows are both brought to a
+    total of one million before they are compared.
+
+    Parameters
+    ----------
+    shares_or_counts
+        ``(n_samples, n_features)``, non-negative; counts, TPM or shares (the row total drops out).
+
+    Returns
+    -------
+    ``(n_samples, n_features)`` in natural log units. A row of zeros stays zero.
+    """
+    values = np.asarray(shares_or_counts, dtype=np.float64)
+    if values.ndim != 2:
+        raise ValueError(f"log1p_cpm: expected samples x features, got an array of shape {values.shape}.")
+    if values.size and not values.min() >= 0:
+        raise ValueError(
+            "log1p_cpm: found negative or missing values; give raw counts or shares, not logs or z-scores."
+        )
+    total = values.sum(axis=1, keepdims=True)
+    return np.log1p(values * (1e6 / np.where(total > 0, total, 1.0)))
