@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+
+import pytest
+from werkzeug.wrappers import Response
+
+from midgd.datasets import _fetch
+from midgd.datasets._fetch import fetch, fetch_json, safe_name
+
+BODY = bytes(range(256)) * 40
+SHA = "sha256:" + hashlib.sha256(BODY).hexdigest()
+MD5 = "md5:" + hashlib.md5(BODY).hexdigest()
+
+
+def names(folder):
+    return sorted(p.name for p in folder.iterdir()) if folder.exists() else []
+
+
+def broken(_request):
+    """Announces the whole file, sends half of it and hangs up."""
+    return Response(iter([BODY[: len(BODY) // 2]]), headers={"Content-Length": str(len(BODY))})
+
+
+@pytest.mark.parametrize("known_hash", [SHA, MD5, SHA.removeprefix("sha256:"), None])
+def test_downloads_once(httpserver, cache, known_hash):
+    httpserver.expect_ordered_request("/a/file.bin").respond_with_data(BODY)
+    for _ in range(2):
+        path = fetch(httpserver.url_for("/a/file.bin"), known_hash=known_hash, folder=cache)
+        assert path == cache / "file.bin" and path.read_bytes() == BODY
+    assert len(httpserver.log) == 1
+    assert names(cache) == ["file.bin"]
+
+
+def test_name_and_query(httpserver, cache):
+    httpserver.expect_request("/file").respond_with_data(BODY)
+    assert fetch(httpserver.url_for("/file?x=1"), known_hash=None, folder=str(cache)).name == "file"
+    assert fetch(httpserver.url_for("/file?x=1"), known_hash=SHA, folder=cache, fname="b.bin").name == "b.bin"
+
+
+def test_wrong_checksum_leaves_nothing(httpserver, cache):
+    httpserver.expect_request("/file.bin").respond_with_data(BODY + b"!")
+    with pytest.raises(ValueError, match=r"(?s)hash of downloaded file .*does not match"):
+        fetch(httpserver.url_for("/file.bin"), known_hash=SHA, folder=cache)
+    assert names(cache) == []
+
+
+def test_stale_file_is_replaced(httpserver, cache):
+    cache.mkdir()
+    (cache / "file.bin").write_bytes(b"old")
+    httpserver.expect_request("/file.bin").respond_with_data(BODY)
+    assert fetch(httpserver.url_for("/file.bin"), known_hash=MD5, folder=cache).read_bytes() == BODY
+
+
+def test_server_error_is_tried_again(httpserver, cache):
+    httpserver.expect_ordered_request("/file.bin").respond_with_data("busy", status=500)
+    httpserver.expect_ordered_request("/file.bin").respond_with_data("busy", status=503)
+    httpserver.expect_ordered_request("/file.bin").respond_with_data(BODY)
+    assert fetch(httpserver.url_for("/file.bin"), known_hash=SHA, folder=cache).read_bytes() == BODY
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_http_error_names_status_address_and_path(httpserver, cache, status):
+    httpserver.expect_request("/file.bin").respond_with_data("no", status=status)
+    url = httpserver.url_for("/file.bin")
+    with pytest.raises(ConnectionError, match=f"HTTP {status}") as error:
+        fetch(url, known_hash=SHA, folder=cache)
+    assert url in str(error.value) and str(cache / "file.bin") in str(error.value)
+    assert names(cache) == []
+
+
+def test_cut_transfer_leaves_nothing(httpserver, cache):
+    httpserver.expect_request("/file.bin").respond_with_handler(broken)
+    for known_hash in (SHA, None):
+        with pytest.raises(ConnectionError, match="by hand"):
+            fetch(httpserver.url_for("/file.bin"), known_hash=known_hash, folder=cache)
+    assert names(cache) == []
+
+
+def test_cut_transfer_goes_on(httpserver, cache):
+    def rest(request):
+        start = int(request.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+        assert start == len(BODY) // 2
+        return Response(BODY[start:], 206, headers={"Content-Range": f"bytes {start}-{len(BODY) - 1}/{len(BODY)}"})
+
+    httpserver.expect_ordered_request("/file.bin").respond_with_handler(broken)
+    httpserver.expect_ordered_request("/file.bin").respond_with_handler(rest)
+    assert fetch(httpserver.url_for("/file.bin"), known_hash=SHA, folder=cache).read_bytes() == BODY
+
+
+def test_cut_transfer_from_a_server_without_ranges(httpserver, cache):
+    httpserver.expect_ordered_request("/file.bin").respond_with_handler(broken)
+    httpserver.expect_ordered_request("/file.bin").respond_with_data(BODY)
+    assert fetch(httpserver.url_for("/file.bin"), known_hash=None, folder=cache).read_bytes() == BODY
+    assert "Range" in httpserver.log[1][0].headers
+
+
+def test_offline_message_and_a_file_put_there_by_hand(nowhere, cache):
+    with pytest.raises(ConnectionError, match="by hand") as error:
+        fetch(f"{nowhere}/file.bin", known_hash=SHA, folder=cache)
+    assert f"{nowhere}/file.bin" in str(error.value) and str(cache / "file.bin") in str(error.value)
+    assert "MIDGD_DATA_DIR" in str(error.value) and names(cache) == []
+    (cache / "file.bin").write_bytes(BODY)
+    assert fetch(f"{nowhere}/file.bin", known_hash=SHA, folder=cache).read_bytes() == BODY
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "..", ".", "", "a\\b"])
+def test_unsafe_names(name):
+    with pytest.raises(ValueError, match="not a plain name"):
+        safe_name(name)
+
+
+def test_json_is_kept_for_later(httpserver, nowhere, cache, caplog, monkeypatch):
+    monkeypatch.setattr(_fetch.logger, "propagate", True)
+    target = cache / "deep" / "answer.json"
+    httpserver.expect_request("/q", method="POST", json={"a": 1}).respond_with_json({"b": [2]})
+    assert fetch_json(httpserver.url_for("/q"), target, payload={"a": 1}) == {"b": [2]}
+    assert json.loads(target.read_text()) == {"b": [2]} and names(target.parent) == ["answer.json"]
+    with caplog.at_level(logging.WARNING, "midgd"):
+        assert fetch_json(f"{nowhere}/q", target, payload={"a": 1}) == {"b": [2]}
+    assert "earlier answer" in caplog.text
+
+
+def test_json_offline_without_an_earlier_answer(nowhere, cache):
+    with pytest.raises(ConnectionError, match=r"https://by\.hand/q"):
+        fetch_json(f"{nowhere}/q", cache / "answer.json", by_hand="https://by.hand/q")
+    assert not cache.exists()
