@@ -1,0 +1,245 @@
+"""Bring the columns of a query into the gene order of a reference, and say how well that went."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from midgd.features.genes import HUMAN_GENE_ID, GeneVocabulary, clean_names
+
+# ENSMUSG, ENSRNOG, ENSDARG, ...; fly and worm. Human ids have no species letters.
+_FOREIGN_ID = re.compile(r"ENS[A-Z]{3,4}[GTP]\d{5}|FBgn\d|WBGene\d")
+_HUMAN_TRANSCRIPT = re.compile(r"ENS[TP]\d{11}")
+_TITLE_CASE = re.compile(r"[A-Z][a-z0-9.\-]*[a-z][a-z0-9.\-]*")
+_TWO_LETTERS = re.compile(r"[A-Za-z].*[A-Za-z]")
+_ORTHOLOGS = (
+    "midgd is trained on human data only. Map the genes to their human orthologs first, for instance with an "
+    "Ensembl BioMart or MGI homology table, and give the human symbols or Ensembl ids"
+)
+_ID_WORDS = {"symbol": "symbols", "ensembl": "Ensembl ids", "mixed": "symbols and Ensembl ids"}
+
+
+@dataclass(frozen=True)
+class GeneReport:
+    """How the gene names of a query met those of a reference.
+
+    Parameters
+    ----------
+    n_query, n_reference
+        Number of query columns and of reference genes.
+    n_used
+        Query columns that are used; more than ``matched`` when several columns are one gene.
+    matched
+        Distinct reference genes with at least one query column.
+    missing
+        Symbols of the reference genes without any.
+    unmatched_examples, reference_examples
+        Up to three unused query names and three reference symbols.
+    summed_duplicates
+        Reference symbol to number of query columns, only where that is more than one.
+    id_type
+        ``"symbol"``, ``"ensembl"`` or ``"mixed"``: what the names of the used columns are.
+    """
+
+    n_query: int
+    n_reference: int
+    n_used: int
+    matched: int
+    missing: tuple[str, ...] = field(repr=False)
+    unmatched_examples: tuple[str, ...]
+    reference_examples: tuple[str, ...]
+    summed_duplicates: dict[str, int] = field(repr=False)
+    id_type: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as ints, strings and arrays, to be written in ``uns`` of an ``.h5ad`` or zarr file.
+
+        ``summed_duplicates`` becomes two arrays, ``duplicated`` and ``duplicated_columns``: gene symbols may hold
+        a ``/``, which a key in such a file must not.
+        """
+        return {
+            "n_query": self.n_query,
+            "n_reference": self.n_reference,
+            "n_used": self.n_used,
+            "matched": self.matched,
+            "id_type": self.id_type,
+            "missing": np.array(self.missing, dtype=str),
+            "unmatched_examples": np.array(self.unmatched_examples, dtype=str),
+            "reference_examples": np.array(self.reference_examples, dtype=str),
+            "duplicated": np.array(list(self.summed_duplicates), dtype=str),
+            "duplicated_columns": np.array(list(self.summed_duplicates.values()), dtype=np.int64),
+        }
+
+    def __str__(self) -> str:
+        details = [_ID_WORDS[self.id_type]]
+        if extra := self.n_used - self.matched:
+            details.append(f"{extra:,} duplicated column{'s' if extra > 1 else ''} summed")
+        if unused := self.n_query - self.n_used:
+            details.append(f"{unused:,} query gene{'s' if unused > 1 else ''} not used")
+        percent = 100 * self.matched / max(self.n_reference, 1)
+        return (
+            f"{self.matched:,} of {self.n_reference:,} reference genes matched ({percent:.0f} %; {'; '.join(details)})"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class GeneAlignment:
+    """Query columns to reference genes, as a fixed selection.
+
+    Parameters
+    ----------
+    present
+        Sorted indices of the reference genes that have at least one query column.
+    report
+        What was matched and what was not.
+    selection
+        Query columns x ``len(present)`` matrix of zeros and ones, at most one 1 in a row.
+    """
+
+    present: NDArray[np.int64]
+    report: GeneReport
+    selection: sp.csr_matrix = field(repr=False)
+
+    def apply(self, counts: Any) -> sp.csr_matrix:
+        """Reorder, drop and sum the columns of a chunk.
+
+        Parameters
+        ----------
+        counts
+            Rows x query genes, ndarray or scipy sparse, columns in the order of the names that were aligned.
+
+        Returns
+        -------
+        ``csr_matrix`` float32, rows x ``len(present)``, with sorted indices and no stored zeros.
+
+        Raises
+        ------
+        ValueError
+            If ``counts`` has not as many columns as there were names.
+        """
+        n_query = self.selection.shape[0]
+        if counts.ndim != 2 or counts.shape[1] != n_query:
+            raise ValueError(
+                f"counts of shape {tuple(counts.shape)} cannot be aligned: {n_query:,} gene names were matched, "
+                "so give rows x genes with one column for each name"
+            )
+        chunk = sp.csr_matrix(counts, dtype=np.float32)
+        aligned = sp.csr_matrix(chunk @ self.selection)
+        aligned.eliminate_zeros()
+        aligned.sort_indices()
+        return aligned
+
+
+def align_genes(
+    names: Sequence[object],
+    vocabulary: GeneVocabulary,
+    *,
+    min_genes: int = 500,
+    min_fraction: float = 0.05,
+) -> GeneAlignment:
+    """Match the gene names of a query to those of a reference.
+
+    Parameters
+    ----------
+    names
+        Names of the query columns, see :meth:`GeneVocabulary.match` for the forms understood.
+    vocabulary
+        Genes of the reference.
+    min_genes
+        Fewest reference genes that must be found; half of the reference where it has less than twice as many.
+    min_fraction
+        Smallest fraction found of the query or of the reference, whichever is smaller. A query with few genes is
+        judged by itself: 684 of 765 genes are a good match although they are 4 % of the reference.
+
+    Returns
+    -------
+    The alignment with its report.
+
+    Raises
+    ------
+    ValueError
+        If too few genes match or the names are not those of human genes.
+    """
+    texts = clean_names(names)
+    _refuse_mouse_symbols(texts, vocabulary)
+    found = vocabulary.match(texts)
+    used = np.flatnonzero(found >= 0)
+    present, column, n_columns = np.unique(found[used], return_inverse=True, return_counts=True)
+    needed = max(min(min_genes, len(vocabulary) / 2), min_fraction * min(len(texts), len(vocabulary)))
+    if len(present) < needed or len(present) == 0:
+        raise ValueError(_too_few(texts, found, len(present), needed, vocabulary))
+
+    absent = np.ones(len(vocabulary), dtype=bool)
+    absent[present] = False
+    report = GeneReport(
+        n_query=len(texts),
+        n_reference=len(vocabulary),
+        n_used=len(used),
+        matched=len(present),
+        missing=tuple(vocabulary.symbols[i] for i in np.flatnonzero(absent)),
+        unmatched_examples=tuple(texts[i] for i in np.flatnonzero(found < 0)[:3]),
+        reference_examples=vocabulary.symbols[:3],
+        summed_duplicates={vocabulary.symbols[i]: int(n) for i, n in zip(present, n_columns, strict=True) if n > 1},
+        id_type=_id_type([texts[i] for i in used]),
+    )
+    ones = np.ones(len(used), dtype=np.float32)
+    selection = sp.csr_matrix((ones, (used, column)), shape=(len(texts), len(present)))
+    return GeneAlignment(present=present, report=report, selection=selection)
+
+
+def _id_type(used: list[str]) -> str:
+    fraction = sum(HUMAN_GENE_ID.search(name.upper()) is not None for name in used) / len(used)
+    return "symbol" if fraction < 0.05 else "ensembl" if fraction > 0.95 else "mixed"
+
+
+def _refuse_mouse_symbols(texts: list[str], vocabulary: GeneVocabulary) -> None:
+    # Letter case is ignored when names are matched, so Cd3e would silently become CD3E. Lower-case or shouted
+    # names may be human; names written Like This are how mouse and rat genes are written.
+    worded = [text for text in texts if _TWO_LETTERS.search(text)]
+    exact = set(vocabulary.symbols)
+    title = [text for text in worded if _TITLE_CASE.fullmatch(text) and text not in exact]
+    if 2 * len(title) > len(worded):
+        raise ValueError(
+            f"{len(title):,} of {len(texts):,} gene names look like mouse or rat symbols ({_examples(title)}); "
+            f"{_ORTHOLOGS}"
+        )
+
+
+def _examples(names: Sequence[str]) -> str:
+    return ", ".join(repr(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def _too_few(
+    texts: list[str], found: NDArray[np.int64], matched: int, needed: float, vocabulary: GeneVocabulary
+) -> str:
+    unmatched = [text for text, index in zip(texts, found, strict=True) if index < 0]
+    return (
+        f"{matched:,} of {len(vocabulary):,} reference genes found among {len(texts):,} query genes, at least "
+        f"{int(np.ceil(max(needed, 1))):,} are needed. Query names: {_examples(unmatched or texts)}; reference names: "
+        f"{_examples(vocabulary.symbols)}. {_hint(unmatched)}"
+    )
+
+
+def _hint(unmatched: list[str]) -> str:
+    def most(pattern: re.Pattern[str]) -> bool:
+        return 2 * sum(pattern.match(name) is not None for name in unmatched) > len(unmatched)
+
+    if most(_FOREIGN_ID):
+        return f"These are gene ids of another species; {_ORTHOLOGS}"
+    if most(_HUMAN_TRANSCRIPT):
+        return "These are transcripts or proteins: sum the counts to genes first"
+    if most(re.compile(r"\d+$")):
+        return (
+            "The names look like positions or Entrez ids, midgd knows symbols and Ensembl gene ids: "
+            "name the column of .var that holds them with gene_symbols=..."
+        )
+    return (
+        "If .var has the symbols or Ensembl ids in a column, name it with gene_symbols=...; "
+        "in a DataFrame the genes must be the columns (pass df.T if they are the rows)"
+    )
