@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from midgd.datasets._demo import pbmc68k_counts
+    from midgd.datasets._tcga import tcga
 
 # Name -> module that defines it: importing midgd.datasets must not import scanpy, mudata or pooch.
-_WHERE = {"pbmc68k_counts": "_demo"}
-__all__ = ["pbmc68k_counts"]
+_WHERE = {"pbmc68k_counts": "_demo", "tcga": "_tcga"}
+__all__ = ["pbmc68k_counts", "tcga"]
 
 
 def __getattr__(name: str) -> Any:

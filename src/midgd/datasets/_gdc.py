@@ -61,7 +61,7 @@ def list_files(projects: Sequence[str], data_type: str, folder: Path, base_url: 
     (with vial), ``sample_type``; sorted by sample and file id. Files of several samples are left out.
     """
     filters = _filters(projects, data_type)
-    key = hashlib.sha256(json.dumps([base_url, filters], sort_keys=True).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([base_url, filters, PAGE], sort_keys=True).encode()).hexdigest()[:16]
     hits: list[dict[str, Any]] = []
     total = 1
     while len(hits) < total:
