@@ -7,11 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from midgd.datasets._demo import pbmc68k_counts
+    from midgd.datasets._folder import read_folder
     from midgd.datasets._tcga import tcga
+    from midgd.datasets._xena import xena
+    from midgd.datasets._zenodo import midgd_paper, midgd_paper_files
 
 # Name -> module that defines it: importing midgd.datasets must not import scanpy, mudata or pooch.
-_WHERE = {"pbmc68k_counts": "_demo", "tcga": "_tcga"}
-__all__ = ["pbmc68k_counts", "tcga"]
+_WHERE = {
+    "midgd_paper": "_zenodo",
+    "midgd_paper_files": "_zenodo",
+    "pbmc68k_counts": "_demo",
+    "read_folder": "_folder",
+    "tcga": "_tcga",
+    "xena": "_xena",
+}
+__all__ = ["midgd_paper", "midgd_paper_files", "pbmc68k_counts", "read_folder", "tcga", "xena"]
 
 
 def __getattr__(name: str) -> Any:
