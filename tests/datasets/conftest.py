@@ -1,15 +1,11 @@
 from __future__ import annotations
 
-import hashlib
+import socket
 
 import pytest
 
 from midgd.datasets import _http
 from midgd.settings import settings
-
-
-def md5(content: bytes) -> str:
-    return hashlib.md5(content).hexdigest()
 
 
 @pytest.fixture
@@ -30,12 +26,6 @@ def nowhere(unused_port):
 
 @pytest.fixture
 def unused_port():
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def files_below(folder) -> list[str]:
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file()) if folder.exists() else []

@@ -145,6 +145,16 @@ def test_second_call_downloads_nothing_and_a_damaged_file_again(filled, cache):
     assert np.array_equal(again["rna"].X.toarray(), first["rna"].X.toarray())
 
 
+def test_files_without_exactly_one_sample_are_left_out(filled):
+    for samples in ([], [{"submitter_id": "a", "sample_type": "b"}] * 2, None):
+        file_id = filled.add("star", "TCGA-OR-A5J4-01A", star([1, 1, 1]))
+        case = filled.files[file_id][1]["cases"][0]
+        case.pop("samples")
+        if samples is not None:
+            case["samples"] = samples
+    assert midgd.datasets.tcga("TCGA-ACC", base_url=filled.url).n_obs == 2
+
+
 def test_pages(filled, monkeypatch):
     monkeypatch.setattr(_gdc, "PAGE", 2)
     assert midgd.datasets.tcga("TCGA-ACC", base_url=filled.url).n_obs == 2

@@ -78,6 +78,12 @@ def test_offset(hub):
         load(hub, log2_offset=2)
 
 
+def test_counts_taken_for_logarithms(hub):
+    hub.expect_request("/download/counts.tsv").respond_with_data(tsv(COUNTS))
+    with pytest.raises(ValueError, match=r"values up to 250000 .*log2_offset=None"):
+        load(hub, "counts.tsv", "TCGA-ACC.mirna.tsv.gz")
+
+
 def test_missing_values(hub, caplog, monkeypatch):
     monkeypatch.setattr(_xena.logger, "propagate", True)
     holes = np.log2(RPM + 1)

@@ -74,14 +74,17 @@ def list_files(projects: Sequence[str], data_type: str, folder: Path, base_url: 
         if not data["hits"]:
             break
         hits += data["hits"]
-    rows = [_row(hit) for hit in hits if len(hit["cases"]) == 1 and len(hit["cases"][0]["samples"]) == 1]
+    rows = [row for hit in hits if (row := _row(hit))]
     columns = ["file_id", "file_name", "md5sum", "file_size", "project", "patient", "sample", "sample_type"]
     return pd.DataFrame(rows, columns=columns).sort_values(["sample", "file_id"], ignore_index=True)
 
 
-def _row(hit: dict[str, Any]) -> dict[str, Any]:
-    case = hit["cases"][0]
-    sample = case["samples"][0]
+def _row(hit: dict[str, Any]) -> dict[str, Any] | None:
+    cases = hit.get("cases", [])  # the GDC leaves out what is empty
+    samples = [sample for case in cases for sample in case.get("samples", [])]
+    if len(samples) != 1:
+        return None
+    case, sample = cases[0], samples[0]
     return {
         **{name: hit[name] for name in ("file_id", "file_name", "md5sum", "file_size")},
         "project": case["project"]["project_id"],

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 XENA_GDC = "https://gdc.xenahubs.net/download"
+MAX_LOG2 = 40  # 10^12 reads: more than any sequencer gives
 
 # Column of a phenotype table -> our column; the later names are those of older releases.
 _PHENOTYPE = {
@@ -108,6 +109,10 @@ def _values(table: pd.DataFrame, log2_offset: float | None, path: Path) -> pd.Da
     table = table.dropna(how="all").T
     values = table.to_numpy(np.float64)
     if log2_offset is not None:
+        if values.size and np.nanmax(values) > MAX_LOG2:
+            raise ValueError(
+                f"{path}: values up to {np.nanmax(values):g} are not logarithms; give log2_offset=None for this table."
+            )
         values = np.exp2(values) - log2_offset
     if missing := int(np.isnan(values).sum()):
         logger.warning("%s: %d missing values (%.1f %%) became 0", path, missing, 100 * missing / values.size)
