@@ -1,0 +1,54 @@
+"""The arms of the benchmark; scikit-learn and xgboost (extra ``bench``) are imported only when an arm trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from midgd.bench.arms.base import Arm, IntervalArm, log_share
+from midgd.bench.arms.boosting import XGBoost
+from midgd.bench.arms.learned import Learned, knn, mlp, pca_ridge, pls
+from midgd.bench.arms.means import CohortMean, Mean
+from midgd.bench.arms.ridge import Ridge, WideRidge
+
+#: name -> a function that makes the untrained arm; a new arm is one line here
+ARMS: dict[str, Callable[[], Arm]] = {
+    "mean": Mean,
+    "cohort-mean (oracle)": CohortMean,
+    "knn": lambda: Learned("knn", knn),
+    "pca-ridge": lambda: Learned("pca-ridge", pca_ridge),
+    "ridge": Ridge,
+    "ridge-matched": lambda: Ridge("ridge-matched", match_depth=True),
+    # Four thinned copies and a log that fits the depth: stronger than the plain depth-matched ridge.
+    "ridge-matched-x4": lambda: Ridge("ridge-matched-x4", match_depth=True, copies=4, scale=None),
+    "ridge-wide": lambda: WideRidge("ridge-wide"),
+    "ridge-wide-matched": lambda: WideRidge("ridge-wide-matched", match_depth=True, scale=None),
+    "pls": lambda: Learned("pls", pls),
+    "mlp-977": lambda: Learned("mlp-977", mlp),
+    "xgboost": XGBoost,
+}
+
+
+def make_arms(arms: Iterable[str | Arm] | None = None) -> list[Arm]:
+    """Untrained arms from names and ready arms; all of :data:`ARMS` for None.
+
+    Raises
+    ------
+    KeyError
+        For an unknown name.
+    ValueError
+        When two arms share a name: their rows could not be told apart.
+    """
+    chosen = list(ARMS) if arms is None else list(arms)
+    unknown = [arm for arm in chosen if isinstance(arm, str) and arm not in ARMS]
+    if unknown:
+        raise KeyError(
+            f"unknown arms {unknown}; choose from {', '.join(ARMS)}, or pass an object with fit and predict."
+        )
+    made = [ARMS[arm]() if isinstance(arm, str) else arm for arm in chosen]
+    names = [arm.name for arm in made]
+    if len(set(names)) < len(names):
+        raise ValueError(f"arms need different names, got {names}.")
+    return made
+
+
+__all__ = ["ARMS", "Arm", "IntervalArm", "Learned", "Ridge", "WideRidge", "XGBoost", "log_share", "make_arms"]
