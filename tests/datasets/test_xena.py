@@ -98,7 +98,7 @@ def test_missing_values(hub, caplog, monkeypatch):
 
 
 def test_no_common_sample(hub):
-    other = tsv(RPM.set_axis(["a", "b"], axis=1))
+    other = tsv(np.log2(RPM + 1).set_axis(["a", "b"], axis=1))
     hub.expect_request("/download/other.tsv").respond_with_data(other)
     with pytest.raises(ValueError, match=r"no sample in common; .*\['a', 'b'\]"):
         load(hub, "TCGA-ACC.star_counts.tsv.gz", "other.tsv")
