@@ -1,0 +1,192 @@
+"""Rows in order, a chunk at a time, from wherever a matrix lives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from anndata.abc import CSCDataset
+from numpy.typing import NDArray
+
+from midgd.settings import logger
+
+Chunk: TypeAlias = "NDArray[Any] | sp.csr_matrix"
+
+# A matrix stored by columns is read once for every block of rows; more passes than this and memory gives way instead.
+MAX_PASSES = 16
+
+
+class RowSource:
+    """Iterate over the rows of a matrix in chunks.
+
+    Nothing is read before the iteration starts, and each iteration starts anew. Sparse input gives sparse chunks;
+    nothing is made dense.
+
+    Parameters
+    ----------
+    matrix
+        ndarray, scipy sparse of any format, DataFrame, ``X`` of a backed ``.h5ad`` or zarr store (dense, CSR or CSC),
+        zarr or dask array (dense or sparse chunks), or anything else with ``shape``, ``dtype`` and slices of rows.
+    batch_size
+        Rows of a chunk, the last one may be shorter. None: as many as fit the budget as dense float32.
+    memory_budget
+        Bytes to hold at a time, about. Files and dask arrays are read in blocks of this size and cut into chunks,
+        so that a small ``batch_size`` does not mean many small reads. A dask chunk is always computed whole.
+
+    Raises
+    ------
+    TypeError
+        If ``matrix`` is none of the above.
+    ValueError
+        If it does not have two dimensions, a dask array does not know its length, or a size is below 1.
+
+    Notes
+    -----
+    Matrices stored by columns (CSC) have no cheap rows. They are turned into CSR for one block of rows at a time,
+    in as many passes over the data as the budget asks for, at most 16; a backed CSC is read in blocks of columns.
+    """
+
+    def __init__(self, matrix: Any, *, batch_size: int | None = None, memory_budget: int = 256 * 2**20) -> None:
+        if not hasattr(matrix, "shape") or not hasattr(matrix, "__getitem__"):
+            raise TypeError(
+                f"rows cannot be read from {type(matrix).__name__}: give an array, a scipy sparse matrix, "
+                "a DataFrame, a dask or zarr array or the X of a backed AnnData"
+            )
+        if len(matrix.shape) != 2:
+            raise ValueError(f"a matrix of rows x columns is needed, got shape {tuple(matrix.shape)}")
+        for name, value in (("batch_size", batch_size), ("memory_budget", memory_budget)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name}={value} must be at least 1")
+        if np.isnan(matrix.shape[0]) or np.isnan(matrix.shape[1]):
+            raise ValueError("the dask array does not know its shape: call its compute_chunk_sizes() first")
+        self.matrix = matrix
+        self.memory_budget = memory_budget
+        self.batch_size = batch_size or self._rows_in_budget(4)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return int(self.matrix.shape[0]), int(self.matrix.shape[1])
+
+    @property
+    def n_chunks(self) -> int:
+        """Number of chunks an iteration gives."""
+        return -(-self.shape[0] // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[int, int, Chunk]]:
+        """Yield ``(start, stop, chunk)``; ``chunk`` holds rows ``start:stop`` as ndarray or ``csr_matrix``."""
+        start = 0
+        for chunk in _recut(self._blocks(), self.batch_size):
+            yield start, start + chunk.shape[0], chunk
+            start += chunk.shape[0]
+
+    def _rows_in_budget(self, itemsize: int) -> int:
+        return max(1, self.memory_budget // (itemsize * max(1, self.shape[1])))
+
+    def _blocks(self) -> Iterator[Chunk]:
+        """Consecutive rows in blocks of the size that suits the storage."""
+        matrix, n = self.matrix, self.shape[0]
+        if isinstance(matrix, CSCDataset) or (sp.issparse(matrix) and matrix.format == "csc"):
+            yield from _csc_blocks(matrix, self.memory_budget)
+        elif type(matrix).__module__.startswith("dask."):
+            for a, b in _spans(np.cumsum(matrix.chunks[0]), self._rows_in_budget(matrix.dtype.itemsize)):
+                yield _as_chunk(matrix[a:b].compute())
+        elif isinstance(matrix, pd.DataFrame):
+            for a in range(0, n, self.batch_size):
+                yield _frame_values(matrix.iloc[a : a + self.batch_size])
+        elif isinstance(matrix, np.ndarray) or sp.issparse(matrix):
+            rows = _as_chunk(matrix)
+            for a in range(0, n, self.batch_size):
+                yield rows[a : a + self.batch_size]
+        else:
+            size = self._stored_rows()
+            for a in range(0, n, size):
+                yield _as_chunk(matrix[a : min(a + size, n)])
+
+    def _stored_rows(self) -> int:
+        """Rows to read from a file at a time: whole storage chunks where they fit the budget."""
+        rows = self._rows_in_budget(np.dtype(self.matrix.dtype).itemsize)
+        stored = getattr(self.matrix, "shards", None) or getattr(self.matrix, "chunks", None)
+        return rows // stored[0] * stored[0] if stored and stored[0] <= rows else rows
+
+
+def _as_chunk(block: Any) -> Chunk:
+    # np.asarray also takes np.matrix, whose rows and products behave unlike those of an array.
+    return sp.csr_matrix(block) if sp.issparse(block) else np.asarray(block)
+
+
+def _frame_values(frame: pd.DataFrame) -> NDArray[Any]:
+    values = frame.to_numpy()
+    # Mixed and nullable columns come as objects.
+    return frame.to_numpy(dtype=np.float64, na_value=np.nan) if values.dtype == object else values
+
+
+def _spans(ends: Iterable[int], rows: int) -> Iterator[tuple[int, int]]:
+    """Join neighbouring storage chunks, given by their ends, to spans of at most ``rows`` (or one chunk)."""
+    start = stop = 0
+    for end in map(int, ends):
+        if end - start > rows and stop > start:
+            yield start, stop
+            start = stop
+        stop = end
+    if stop > start:
+        yield start, stop
+
+
+def _recut(blocks: Iterable[Chunk], rows: int) -> Iterator[Chunk]:
+    """Cut and join consecutive blocks to chunks of ``rows`` rows; the last one holds what is left."""
+    waiting: list[Chunk] = []
+    n_waiting = 0
+    for block in blocks:
+        start, n = 0, block.shape[0]
+        while n_waiting + n - start >= rows:
+            stop = start + rows - n_waiting
+            waiting.append(block if (start, stop) == (0, n) else block[start:stop])
+            yield _stack(waiting)
+            waiting, n_waiting, start = [], 0, stop
+        if start < n:
+            waiting.append(block[start:])
+            n_waiting += n - start
+    if waiting:
+        yield _stack(waiting)
+
+
+def _stack(blocks: list[Chunk]) -> Chunk:
+    if len(blocks) == 1:
+        return blocks[0]
+    if any(sp.issparse(block) for block in blocks):
+        return sp.csr_matrix(sp.vstack(blocks, format="csr"))
+    return np.concatenate(blocks)
+
+
+def _csc_blocks(matrix: Any, memory_budget: int) -> Iterator[sp.csr_matrix]:
+    """CSR blocks of rows of a CSC matrix in memory or in a file."""
+    n_rows = matrix.shape[0]
+    backed = isinstance(matrix, CSCDataset)
+    indptr = np.asarray(matrix.group["indptr"][...] if backed else matrix.indptr, dtype=np.int64)
+    # A block of columns, the rows taken from it and the joined result are held together: a third for each.
+    values = max(1, memory_budget // 3 // (np.dtype(matrix.dtype).itemsize + 8))
+    passes = max(1, min(-(-int(indptr[-1]) // values), MAX_PASSES))
+    values = max(values, -(-int(indptr[-1]) // passes))
+    if backed and passes > 1:
+        logger.info("the matrix is stored by columns (CSC): read in %d passes, stored as CSR it takes one", passes)
+    step = max(1, -(-n_rows // passes))
+    for a in range(0, n_rows, step):
+        if backed:
+            parts = [sp.csr_matrix(matrix[:, c:d][a : a + step]) for c, d in _column_spans(indptr, values)]
+            yield sp.csr_matrix(sp.hstack(parts, format="csr"))
+        else:
+            yield sp.csr_matrix(matrix[a : a + step])
+
+
+def _column_spans(indptr: NDArray[np.int64], values: int) -> Iterator[tuple[int, int]]:
+    """Neighbouring columns with at most ``values`` stored values together (or one column)."""
+    start, n_columns = 0, len(indptr) - 1
+    while start < n_columns:
+        stop = int(np.searchsorted(indptr, indptr[start] + values, side="right")) - 1
+        stop = max(start + 1, stop)
+        yield start, stop
+        start = stop
