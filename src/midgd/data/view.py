@@ -1,0 +1,175 @@
+"""The one gate through which counts and their names come in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from midgd.features.genes import clean_names
+
+
+@dataclass(frozen=True, eq=False)
+class CountView:
+    """Counts as the user gave them; a matrix in a file is not read yet.
+
+    Parameters
+    ----------
+    matrix
+        Cells x genes, whatever :class:`midgd.data.RowSource` reads.
+    gene_names
+        Name of each column as given; ``""`` where it has none.
+    obs_names
+        Unique name of each row.
+    where
+        What the matrix is, for messages: ``"adata.layers['counts']"``.
+    hint
+        What to advise if it does not hold counts.
+    """
+
+    matrix: Any
+    gene_names: list[str]
+    obs_names: pd.Index
+    where: str
+    hint: str
+
+
+def read_counts(
+    data: AnnData | pd.DataFrame,
+    *,
+    layer: str | None = None,
+    use_raw: bool = False,
+    gene_symbols: str | None = None,
+) -> CountView:
+    """Find the counts, the gene names and the cell names in AnnData or a DataFrame.
+
+    Parameters
+    ----------
+    data
+        AnnData (in memory, backed or a view) or a DataFrame of counts, cells x genes.
+    layer
+        Layer that holds the counts, instead of ``X``.
+    use_raw
+        Take ``adata.raw``.
+    gene_symbols
+        Column of ``var`` (of ``raw.var`` with ``use_raw``) with symbols or Ensembl ids; default ``var_names``.
+
+    Returns
+    -------
+    The view; values are not checked. The matrix of a backed AnnData stays in its file, but a subset of a backed
+    AnnData loads the rows it has (anndata offers no way to read them in part).
+
+    Raises
+    ------
+    TypeError
+        If ``data`` is something else, or its values are not numbers.
+    KeyError
+        If there is no such layer or column.
+    ValueError
+        If arguments exclude each other, there is no ``raw`` or no ``X``, names of cells are duplicated, or there are
+        no cells or no genes.
+    """
+    if isinstance(data, pd.DataFrame):
+        given = {"layer": layer, "use_raw": use_raw or None, "gene_symbols": gene_symbols}
+        if used := [name for name, value in given.items() if value is not None]:
+            raise ValueError(f"{used[0]}= is for AnnData; in a DataFrame the columns are the genes")
+        view = _from_frame(data)
+    elif isinstance(data, AnnData):
+        view = _from_anndata(data, layer, use_raw, gene_symbols)
+    else:
+        raise TypeError(_wrong_type(data))
+    _check_rows(view)
+    return view
+
+
+def _from_frame(frame: pd.DataFrame) -> CountView:
+    wrong = [str(name) for name, dtype in frame.dtypes.items() if not pd.api.types.is_numeric_dtype(dtype)]
+    if wrong:
+        raise TypeError(
+            f"the DataFrame has {len(wrong):,} columns that are not numbers ({_list(wrong[:3])}): "
+            "keep the genes only, cells as rows and cell names as index"
+        )
+    hint = "Pass a DataFrame of raw counts"
+    return CountView(frame, clean_names(frame.columns), frame.index.astype(str), "the DataFrame", hint)
+
+
+def _from_anndata(adata: AnnData, layer: str | None, use_raw: bool, gene_symbols: str | None) -> CountView:
+    if layer is not None and use_raw:
+        raise ValueError(f"layer={layer!r} and use_raw=True exclude each other: adata.raw has no layers; give one")
+    matrix, var, where = _choose(adata, layer, use_raw)
+    if np.dtype(matrix.dtype).kind not in "biuf":
+        raise TypeError(f"{where} has values of type {matrix.dtype}, counts are numbers")
+    owner = "adata.raw.var" if use_raw else "adata.var"
+    names = _gene_names(var, gene_symbols, owner)
+    return CountView(matrix, names, adata.obs_names, where, _hint(adata, layer, use_raw))
+
+
+def _choose(adata: AnnData, layer: str | None, use_raw: bool) -> tuple[Any, Any, str]:
+    """The matrix, its var and what to call it."""
+    if use_raw:
+        if adata.raw is None:
+            raise ValueError("use_raw=True but adata.raw is not set: leave it out, or name a layer with layer=...")
+        return adata.raw.X, adata.raw.var, "adata.raw.X"
+    if layer is not None:
+        if layer not in adata.layers:
+            raise KeyError(f"no layer {layer!r} in adata.layers; there is {_list(adata.layers)}")
+        return adata.layers[layer], adata.var, f"adata.layers[{layer!r}]"
+    if 0 in adata.shape:
+        raise ValueError(_empty("adata", adata.shape))
+    matrix = adata.X  # once: every access to the X of a view copies it
+    if matrix is None:
+        raise ValueError(f"adata.X is not set: name a layer with layer=...; there is {_list(adata.layers)}")
+    return matrix, adata.var, "adata.X"
+
+
+def _gene_names(var: Any, column: str | None, owner: str) -> list[str]:
+    if column is None:
+        return clean_names(var.index)
+    if column not in var.columns:
+        raise KeyError(f"gene_symbols={column!r} is no column of {owner}; there is {_list(var.columns)}")
+    return clean_names(np.asarray(var[column], dtype=object))
+
+
+def _check_rows(view: CountView) -> None:
+    if 0 in view.matrix.shape:
+        raise ValueError(_empty(view.where, view.matrix.shape))
+    if not view.obs_names.is_unique:
+        twice = view.obs_names[view.obs_names.duplicated()]
+        fix = "make its index unique" if view.where == "the DataFrame" else "call adata.obs_names_make_unique() first"
+        raise ValueError(
+            f"{twice.nunique():,} cell names occur more than once, {twice[0]!r} for example, "
+            f"and results are written by name: {fix}"
+        )
+
+
+def _empty(where: str, shape: tuple[int, ...]) -> str:
+    return f"{where} is empty: {shape[0]:,} cells x {shape[1]:,} genes. Was everything filtered out?"
+
+
+def _hint(adata: AnnData, layer: str | None, use_raw: bool) -> str:
+    """Where else in this object counts might be."""
+    options = [f"layer={name!r}" for name in adata.layers if name != layer]
+    if adata.raw is not None and not use_raw:
+        options.append("use_raw=True")
+    if options:
+        return f"Pass raw counts; this object also has {', '.join(options[:5])}"
+    return "Pass raw counts; this object holds no other matrix, so go back to the data before normalisation"
+
+
+def _list(names: Iterable[object]) -> str:
+    return ", ".join(repr(name) for name in names) or "none"
+
+
+def _wrong_type(data: object) -> str:
+    kind = type(data).__name__
+    if hasattr(data, "mod"):
+        names = list(data.mod)
+        example = "rna" if "rna" in names or not names else names[0]
+        return f"{kind} has the modalities {_list(names)}: pass the one with the mRNA, for instance mdata[{example!r}]"
+    if hasattr(data, "shape"):
+        return f"{kind} has no gene names: wrap it in pandas.DataFrame(x, index=cells, columns=genes) or in AnnData"
+    return f"AnnData or a DataFrame (cells x genes) is needed, got {kind}"
