@@ -108,6 +108,8 @@ def load(name: str, data_dir: str | Path | None = None) -> PairedData:
 def _load(name: str, folder: Path) -> PairedData:
     sub, gene_file, mirna_file = TABLES[name]
     mirna = _read(folder / sub / mirna_file)
+    if "patient" not in mirna.obs:
+        mirna.obs["patient"] = mirna.obs_names.str[:12]  # the patient part of a TCGA barcode
     y = _frozen(mirna.X)
     if gene_file is None:
         return PairedData(_frozen(np.zeros((len(y), 0))), y, pd.Index([]), mirna.var_names, mirna.obs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from midgd.metrics.bootstrap import bootstrap_interval, bootstrap_values, percentile_interval
 from midgd.metrics.calibration import calibration_table, interval_coverage
+from midgd.metrics.clusters import adjusted_rand_index
 from midgd.metrics.correlation import per_feature_correlation, per_sample_correlation, within_group_correlation
 from midgd.metrics.error import rmse_log_cpm
 from midgd.metrics.folds import fold_difference_correlation
@@ -11,6 +12,7 @@ from midgd.metrics.ranking import auroc
 from midgd.metrics.scale import log1p_cpm
 
 __all__ = [
+    "adjusted_rand_index",
     "auroc",
     "bootstrap_interval",
     "bootstrap_values",

@@ -68,7 +68,9 @@ def mlp(n_samples: int, n_genes: int, seed: int) -> Any:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    network = MLPRegressor((256,), alpha=1e-2, early_stopping=n_samples >= 50, max_iter=200, random_state=seed)
+    network = MLPRegressor(
+        hidden_layer_sizes=(256,), alpha=1e-2, early_stopping=n_samples >= 50, max_iter=200, random_state=seed
+    )
     return make_pipeline(SelectKBest(_variance, k=min(977, n_genes)), StandardScaler(), network)
 
 

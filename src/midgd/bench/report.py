@@ -1,0 +1,93 @@
+"""The table of a run as rows, as a file and as a picture."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from midgd.bench.scoring import LOWER_IS_BETTER, Outcome
+from midgd.metrics import percentile_interval
+
+COLUMNS = (
+    *("arm", "setting", "family", "metric", "value", "low", "high", "gain", "gain_low", "gain_high"),
+    *("n", "n_mirnas", "seconds_fit", "seconds_predict"),
+)
+
+
+def rows_of(name: str, family: str, outcomes: Mapping[str, Outcome], against: str | None) -> pd.DataFrame:
+    """One row per arm and metric of a setting; ``gain`` over the best arm whose name starts with ``against``."""
+    rows = []
+    for arm, outcome in outcomes.items():
+        for metric, value in outcome.value.items():
+            low, high = _interval(outcome.draws, str(metric))
+            row = {"arm": arm, "setting": name, "family": family, "metric": metric, "value": value}
+            row |= {"low": low, "high": high, "n": outcome.n, "n_mirnas": outcome.n_mirnas}
+            row |= {"seconds_fit": outcome.seconds_fit, "seconds_predict": outcome.seconds_predict}
+            rows.append(row | _gain(outcome, outcomes, str(metric), against))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _gain(outcome: Outcome, outcomes: Mapping[str, Outcome], metric: str, against: str | None) -> dict[str, float]:
+    rivals = [o for arm, o in outcomes.items() if against and arm.startswith(against) and metric in o.value]
+    if not rivals:
+        return {"gain": np.nan, "gain_low": np.nan, "gain_high": np.nan}
+    sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
+    best = max(rivals, key=lambda o: sign * o.value[metric])
+    # The draws are the same patients for every arm, so the difference has its own, narrower interval.
+    low, high = _interval(sign * (outcome.draws - best.draws), metric)
+    return {"gain": sign * (outcome.value[metric] - best.value[metric]), "gain_low": low, "gain_high": high}
+
+
+def _interval(draws: pd.DataFrame, metric: str) -> tuple[float, float]:
+    if metric not in draws or draws.empty:
+        return float("nan"), float("nan")
+    low, high = percentile_interval(draws[[metric]].to_numpy(dtype=float))
+    return float(low[0]), float(high[0])
+
+
+def write_table(table: pd.DataFrame, output: str | Path) -> None:
+    """Write ``<output>.csv``, whole or not at all."""
+    path = _path(output, ".csv")
+    part = path.with_name(path.name + ".part")
+    table.to_csv(part, index=False)
+    os.replace(part, path)
+
+
+def draw(table: pd.DataFrame, output: str | Path, metric: str = "spearman") -> None:
+    """Write ``<output>.png``: the metric of every arm in every setting with its interval."""
+    from matplotlib.figure import Figure
+
+    shown = table[table["metric"] == metric]
+    settings, arms = list(dict.fromkeys(shown["setting"])), list(dict.fromkeys(shown["arm"]))
+    figure = Figure(figsize=(9, 2 + 0.32 * len(settings)), layout="constrained")
+    axes: Any = figure.add_subplot()
+    for i, arm in enumerate(arms):
+        rows = shown[shown["arm"] == arm]
+        y = rows["setting"].map(settings.index).to_numpy() + 0.7 * (i / max(len(arms), 1) - 0.5)
+        value = rows["value"].to_numpy(dtype=float)
+        # Without resamples there is nothing to draw but the point.
+        ends = rows[["low", "high"]].to_numpy(dtype=float)
+        ends = np.where(np.isnan(ends), value[:, None], ends)
+        error = np.maximum(np.abs(ends - value[:, None]).T, 0)
+        axes.errorbar(value, y, xerr=error, fmt="o", markersize=3, linewidth=0.8, color=f"C{i % 10}", label=arm)
+    axes.set_yticks(range(len(settings)), settings)
+    axes.invert_yaxis()
+    axes.set_xlabel(f"{metric}, mean over miRNAs (bars: 95 % over patients)")
+    axes.grid(axis="x", linewidth=0.3)
+    figure.legend(loc="outside right upper", fontsize="small")
+    path = _path(output, ".png")
+    part = path.with_name(path.name + ".part")
+    figure.savefig(part, dpi=150, format="png")
+    os.replace(part, path)
+
+
+def _path(output: str | Path, ending: str) -> Path:
+    path = Path(output)
+    path = path.with_suffix("") if path.suffix in {".csv", ".png"} else path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(path.name + ending)
