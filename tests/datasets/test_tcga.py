@@ -156,7 +156,7 @@ def test_files_without_exactly_one_sample_are_left_out(filled):
 
 
 def test_pages(filled, monkeypatch):
-    monkeypatch.setattr(_gdc, "PAGE", 2)
+    monkeypatch.setattr(_gdc, "PAGE", 1)
     assert midgd.datasets.tcga("TCGA-ACC", base_url=filled.url).n_obs == 2
 
 
@@ -247,14 +247,15 @@ def test_file_names_cannot_leave_the_folder(gdc, cache):
 def test_mature_sums_isoforms_and_precursors(gdc):
     gdc.add("star", "TCGA-OR-A5J1-01A", star([1, 2, 3]))
     gdc.add("star", "TCGA-OR-A5J2-01A", star([4, 5, 6]))
-    let7a, mir21 = "mature,MIMAT0000062", "mature,MIMAT0000076"
-    one = [("hsa-let-7a-1", 3, let7a), ("hsa-let-7a-1", 4, let7a), ("hsa-let-7a-2", 5, let7a), ("x", 99, "precursor")]
-    gdc.add("isoform", "TCGA-OR-A5J1-01A", isoforms(one))
-    gdc.add("isoform", "TCGA-OR-A5J2-01A", isoforms([("y", 9, "stemloop"), ("hsa-mir-21", 8, mir21), ("x", 1, let7a)]))
+    let7a, mir21, other = "mature,MIMAT0000062", "mature,MIMAT0000076", "precursor,MIMAT0000076"
+    gdc.add("isoform", "TCGA-OR-A5J1-01A", isoforms([("y", 9, "stemloop"), ("hsa-mir-21", 8, mir21), ("x", 1, other)]))
+    two = [("hsa-let-7a-1", 3, let7a), ("hsa-let-7a-1", 4, let7a), ("hsa-let-7a-2", 5, let7a), ("hsa-mir-21", 6, mir21)]
+    gdc.add("isoform", "TCGA-OR-A5J2-01A", isoforms([*two, ("x", 99, "precursor")]))
     pairs = midgd.datasets.tcga("TCGA-ACC", level="mature", base_url=gdc.url, names={"MIMAT0000062": "hsa-let-7a-5p"})
     mirna = pairs["mirna"]
-    assert mirna.to_df().to_dict("list") == {"hsa-let-7a-5p": [12, 1], "MIMAT0000076": [0, 8]}
-    assert list(mirna.var["accession"]) == ["MIMAT0000062", "MIMAT0000076"]
+    assert mirna.X.has_sorted_indices
+    assert mirna.to_df().to_dict("list") == {"MIMAT0000076": [8, 6], "hsa-let-7a-5p": [0, 12]}
+    assert list(mirna.var["accession"]) == ["MIMAT0000076", "MIMAT0000062"]
     with pytest.raises(ValueError, match="same name"):
         midgd.datasets.tcga(
             "TCGA-ACC", level="mature", base_url=gdc.url, names={"MIMAT0000062": "a", "MIMAT0000076": "a"}

@@ -61,6 +61,12 @@ def test_values_come_back(hub, cache):
     assert sorted(p.name for p in cache.rglob("*.gz")) == ["TCGA-ACC.mirna.tsv.gz", "TCGA-ACC.star_counts.tsv.gz"]
 
 
+def test_counts_are_integers_in_spite_of_few_digits(hub):
+    hub.expect_request("/download/short.tsv").respond_with_data(tsv(np.log2(COUNTS + 1).round(6)))
+    pairs = load(hub, "short.tsv", "TCGA-ACC.mirna.tsv.gz")
+    assert np.array_equal(pairs["rna"].X.toarray(), COUNTS[SAMPLES[:2]].to_numpy().T)
+
+
 def test_phenotype(hub):
     pairs = load(hub, "TCGA-ACC.star_counts.tsv.gz", "TCGA-ACC.mirna.tsv.gz", "TCGA-ACC.clinical.tsv.gz")
     assert pairs.obs.astype(str).to_dict("list") == {

@@ -58,13 +58,6 @@ def one_per_sample(vials: Iterable[str]) -> dict[str, str]:
     return chosen
 
 
-def as_counts(values: NDArray[np.floating] | sparse.sparray | sparse.spmatrix) -> sparse.csr_matrix:
-    """Float32 CSR without stored zeros."""
-    counts = sparse.csr_matrix(values, dtype=np.float32)
-    counts.eliminate_zeros()
-    return counts
-
-
 def paired_mudata(
     obs: pd.DataFrame,
     rna: NDArray[np.floating] | sparse.spmatrix,
@@ -89,8 +82,8 @@ def paired_mudata(
     obs = obs.rename_axis(None)
     obs = obs.assign(**{name: obs[name].astype(str).astype("category") for name in OBS_COLUMNS})
     modalities = {
-        "rna": AnnData(as_counts(rna), obs=obs.copy(), var=rna_var),
-        "mirna": AnnData(as_counts(mirna), obs=obs.copy(), var=mirna_var),
+        "rna": AnnData(sparse.csr_matrix(rna, dtype=np.float32), obs=obs.copy(), var=rna_var),
+        "mirna": AnnData(sparse.csr_matrix(mirna, dtype=np.float32), obs=obs.copy(), var=mirna_var),
     }
     # Pulling would add a second copy of every column under the name of its modality.
     with mudata.set_options(pull_on_update=False):

@@ -10,7 +10,7 @@ import pandas as pd
 from scipy import sparse
 
 from midgd.datasets._gdc import download_files, list_files, path_of
-from midgd.datasets._pairs import as_counts, one_per_sample, paired_mudata
+from midgd.datasets._pairs import one_per_sample, paired_mudata
 from midgd.settings import logger, settings
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def read_mirna_quantification(path: Path) -> pd.DataFrame:
 def read_isoform_quantification(path: Path) -> pd.DataFrame:
     """``*.isoforms.quantification.txt``: ``count`` by accession, summed over isoforms and over precursors.
 
-    A read that fits several precursors is split among them by the GDC, so the sum counts it once.
+    As in TCGA's own tables of mature miRNA: a read counts at every precursor under which the file lists it.
     """
     table = _read(path, ["read_count", "miRNA_region"])
     region = table["miRNA_region"].str.split(",", n=1, expand=True).reindex(columns=[0, 1])
@@ -70,7 +70,9 @@ def stack(
         rows.append((where[keep], table["count"].to_numpy(np.float32)[keep]))
     indptr = np.cumsum([0, *(len(columns) for columns, _ in rows)])
     parts = np.concatenate([values for _, values in rows]), np.concatenate([columns for columns, _ in rows]), indptr
-    return as_counts(sparse.csr_matrix(parts, shape=(len(rows), len(features)))), features
+    counts = sparse.csr_matrix(parts, shape=(len(rows), len(features)))
+    counts.sort_indices()
+    return counts, features
 
 
 def pair_files(rna: pd.DataFrame, mirna: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

@@ -51,7 +51,8 @@ def xena(
         Without it these come from the barcodes and from the name of the mRNA table.
     log2_offset
         The tables hold ``log2(x + log2_offset)``, which is undone: 1 for the GDC and TCGA hubs, 0.001 for Toil TPM.
-        None if the values are not logarithms. Values that are then integers to a thousandth are rounded.
+        None if the values are not logarithms. Values that are then integers but for the digits of the table are
+        rounded.
     data_dir
         Cache folder, default ``midgd.settings.data_dir / "xena"``. Xena gives no checksums: delete a table to get
         it again.
@@ -123,7 +124,7 @@ def _values(table: pd.DataFrame, log2_offset: float | None, path: Path) -> pd.Da
             "log2_offset of this table, or None if its values are not logarithms."
         )
     values = np.maximum(values, 0)
-    if np.abs(values - np.round(values)).max(initial=0) < 1e-3:
+    if np.allclose(values, np.round(values), rtol=1e-6, atol=1e-3):  # counts, but for the digits of the table
         values = np.round(values)
     return pd.DataFrame(values, index=table.index, columns=table.columns)
 
