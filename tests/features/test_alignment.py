@@ -154,3 +154,14 @@ def test_names_that_do_not_fit_say_what_to_do(names: list[object], message: str)
 def test_a_mixture_of_species_uses_the_human_part() -> None:
     names = [*IDS, *(f"ENSMUSG{i:011d}" for i in range(2000))]
     assert align_genes(names, VOCABULARY).report.matched == N
+
+
+def test_stored_zeros_are_dropped() -> None:
+    stored = sp.csr_matrix((np.array([0.0, 2.0]), ([0, 1], [0, 2])), shape=(2, 3))
+    assert stored.nnz == 2
+    assert align_genes(["A1", "B1", "C1"], SMALL).apply(stored).nnz == 1
+
+
+def test_title_case_is_fine_where_the_reference_writes_so() -> None:
+    vocabulary = GeneVocabulary(tuple(s.title() for s in SYMBOLS), ("",) * N)
+    assert align_genes(vocabulary.symbols, vocabulary).report.matched == N

@@ -131,7 +131,6 @@ class GeneAlignment:
             )
         chunk = sp.csr_matrix(counts, dtype=np.float32)
         aligned = sp.csr_matrix(chunk @ self.selection)
-        aligned.eliminate_zeros()
         aligned.sort_indices()
         return aligned
 
