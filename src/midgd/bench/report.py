@@ -20,7 +20,7 @@ COLUMNS = (
 
 
 def rows_of(name: str, family: str, outcomes: Mapping[str, Outcome], against: str | None) -> pd.DataFrame:
-    """One row per arm and metric of a setting; ``gain`` over the best arm whose name starts with ``against``."""
+    """One row per arm and metric of a setting; ``gain`` over the best arm whose name contains ``against``."""
     rows = []
     for arm, outcome in outcomes.items():
         for metric, value in outcome.value.items():
@@ -33,7 +33,7 @@ def rows_of(name: str, family: str, outcomes: Mapping[str, Outcome], against: st
 
 
 def _gain(outcome: Outcome, outcomes: Mapping[str, Outcome], metric: str, against: str | None) -> dict[str, float]:
-    rivals = [o for arm, o in outcomes.items() if against and arm.startswith(against) and metric in o.value]
+    rivals = [o for arm, o in outcomes.items() if against and against in arm and metric in o.value]
     if not rivals:
         return {"gain": np.nan, "gain_low": np.nan, "gain_high": np.nan}
     sign = -1.0 if metric in LOWER_IS_BETTER else 1.0

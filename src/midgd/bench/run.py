@@ -57,7 +57,7 @@ def run(
     downstream
         Also answer the downstream questions (metrics named ``downstream/...``, without intervals).
     against
-        Arms whose name starts with this are the baseline of ``gain``; None for no baseline.
+        Arms whose name contains this are the baseline of ``gain``; None for no baseline.
     output
         File name without ending: ``<output>.csv`` is written after every setting, ``<output>.png`` at the end.
 

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from midgd.bench.arms import ARMS, Ridge, WideRidge, XGBoost, log_share, make_arms
+from midgd.bench.arms.kernel import kernel_ridge
+from midgd.bench.data import PairedData, load, load_splits, split
+from midgd.bench.perturb import thin
+from midgd.metrics import per_feature_correlation
+
+
+@pytest.fixture(scope="module")
+def pairs(dev_data: Path) -> tuple[PairedData, PairedData]:
+    data, splits = load("full", dev_data), load_splits(dev_data)
+    return split(data, splits, "train"), split(data, splits, "test")
+
+
+@pytest.mark.parametrize("name", list(ARMS))
+@pytest.mark.filterwarnings("ignore:.*max_iter.*")
+def test_every_arm_answers_in_shape_and_row_by_row(name: str, pairs: tuple[PairedData, PairedData]) -> None:
+    train, test = pairs
+    arm = make_arms([name])[0]
+    assert arm.name == name
+    arm.fit(train, seed=0)
+    everything = np.ones(len(train.genes), dtype=bool)
+    half = everything.copy()
+    half[::2] = False
+    cohorts = test.obs["cohort"].to_numpy()
+    order = np.random.default_rng(0).permutation(len(test))
+    for present in (everything, half):
+        x = test.x * present
+        predicted = arm.predict(x, present, cohorts=cohorts)
+        assert predicted.shape == test.y.shape
+        assert np.isfinite(predicted).all()
+        again = arm.predict(x[order], present, cohorts=cohorts[order])
+        np.testing.assert_allclose(again, predicted[order], atol=1e-4)
+    if name != "mean":
+        trained = arm.predict(test.x, everything, cohorts=cohorts)
+        least = 0.1 if "oracle" in name else 0.5
+        assert np.nanmean(per_feature_correlation(test.log_cpm, trained)) > least
+
+
+def test_absent_genes_are_unknown_not_zero(pairs: tuple[PairedData, PairedData]) -> None:
+    train, test = pairs
+    present = np.arange(len(train.genes)) >= 30
+    garbage = np.where(present, test.x, 10_000)
+    for arm in make_arms(["ridge", "knn", "xgboost"]):
+        arm.fit(train)
+        np.testing.assert_allclose(arm.predict(garbage, present), arm.predict(test.x * present, present), atol=1e-5)
+
+
+def test_log_share_renormalises_over_the_genes_present() -> None:
+    x = np.array([[1, 3, 4]])
+    expected = np.log1p(1e6 * np.array([[0.25, 0.75]]))
+    np.testing.assert_allclose(log_share(x, np.array([True, True, False])), expected, rtol=1e-6)
+
+
+def test_oracle_uses_cohorts_and_falls_back_to_the_mean(pairs: tuple[PairedData, PairedData]) -> None:
+    train, test = pairs
+    arm = make_arms(["cohort-mean (oracle)"])[0]
+    arm.fit(train)
+    predicted = arm.predict(test.x[:2], np.ones(60, dtype=bool), cohorts=np.array(["AAA", "new"]))
+    inside = (train.obs["cohort"] == "AAA").to_numpy()
+    np.testing.assert_allclose(predicted, [train.log_cpm[inside].mean(0), train.log_cpm.mean(0)])
+
+
+def test_kernel_ridge_equals_scikit_learn_at_its_penalty() -> None:
+    from sklearn.linear_model import Ridge as Slow
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(30, 80)).astype(np.float32), rng.normal(size=(30, 4))
+    fitted = kernel_ridge(x, y, np.zeros(30))  # one group: nothing to choose by, penalty 1
+    centred = x - x.mean(0)
+    slow = Slow(alpha=np.trace(centred @ centred.T) / 30).fit(x, y)
+    query = rng.normal(size=(5, 80)).astype(np.float32)
+    np.testing.assert_allclose(fitted(query), slow.predict(query), atol=1e-4)
+
+
+@pytest.mark.parametrize(("noise", "weak"), [(0.01, True), (20.0, False)])
+def test_penalty_follows_the_noise(noise: float, weak: bool) -> None:
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(80, 20)).astype(np.float32)
+    y = x @ rng.normal(size=(20, 3)) + noise * rng.normal(size=(80, 3))
+    fitted = kernel_ridge(x, y, np.arange(80))(x)
+    assert (fitted.var() > 0.9 * y.var()) == weak
+    assert weak or fitted.var() < 0.2 * y.var()
+
+
+def test_matching_the_depth_helps_where_it_is_thin(pairs: tuple[PairedData, PairedData]) -> None:
+    train, test = pairs
+    x = thin(test.x, 100, np.random.default_rng(0))
+    present = np.ones(60, dtype=bool)
+    error = {}
+    for arm in (Ridge(), Ridge("matched", match_depth=True, copies=4, scale=None)):
+        arm.fit(train)
+        error[arm.name] = np.mean((arm.predict(x, present) - test.log_cpm) ** 2)
+    assert error["matched"] < error["ridge"]
+
+
+def test_wide_ridge_reads_only_the_wide_table(pairs: tuple[PairedData, PairedData], dev_data: Path) -> None:
+    train, test = pairs
+    wide = load("common", dev_data).subset(np.arange(40))
+    wide = wide.select(mirnas=wide.mirnas[:10])
+    arm, plain = WideRidge("wide"), Ridge()
+    arm.fit(train, extra={"common": wide})
+    plain.fit(wide)
+    present = np.ones(60, dtype=bool)
+    predicted = arm.predict(test.x, present)
+    np.testing.assert_allclose(predicted[:, :10], plain.predict(test.x[:, :30], present[:30]), atol=1e-5)
+    np.testing.assert_allclose(predicted[:, 10:], np.tile(train.log_cpm.mean(0)[10:], (len(test), 1)))
+
+
+def test_xgboost_takes_the_most_variable_genes(pairs: tuple[PairedData, PairedData]) -> None:
+    train, _ = pairs
+    arm = XGBoost(n_genes=7)
+    arm.fit(train)
+    variance = log_share(train.x, np.ones(60, dtype=bool)).var(0)
+    assert set(arm.genes_) == set(np.argsort(variance)[-7:])
+
+
+def test_names_are_checked() -> None:
+    with pytest.raises(KeyError, match="unknown arms"):
+        make_arms(["rigde"])
+    with pytest.raises(ValueError, match="different names"):
+        make_arms(["ridge", Ridge()])
