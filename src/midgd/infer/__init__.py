@@ -1,0 +1,1 @@
+"""From counts to latents to miRNA: arrays in, arrays out."""

@@ -1,0 +1,15 @@
+"""The generative model of miDGD, readable next to the paper; torch only."""
+
+from midgd.nn.decoder import Decoder, DecoderSpec
+from midgd.nn.heads import HEADS, CountHead, NegativeBinomialHead, ZeroInflatedNegativeBinomialHead
+from midgd.nn.prior import GaussianMixture
+
+__all__ = [
+    "HEADS",
+    "CountHead",
+    "Decoder",
+    "DecoderSpec",
+    "GaussianMixture",
+    "NegativeBinomialHead",
+    "ZeroInflatedNegativeBinomialHead",
+]

@@ -1,0 +1,40 @@
+"""Checkpoints of an unfinished training."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+
+class Resumable(Protocol):
+    """What a trainer offers to its checkpoint."""
+
+    def state(self) -> dict[str, Any]:
+        """Everything that a resumed run needs: tensors, numbers, strings, lists and dictionaries only."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from a state."""
+
+
+def save_checkpoint(path: Path, trainer: Resumable) -> None:
+    """Write the state; an interrupted write leaves the previous checkpoint as it was."""
+    partial = path.with_name(path.name + ".part")
+    torch.save(trainer.state(), partial)
+    os.replace(partial, path)
+
+
+def load_checkpoint(path: Path, trainer: Resumable) -> None:
+    """Read a checkpoint into a trainer of the same data and options."""
+    try:
+        # weights_only: a checkpoint is data, nothing in it may run.
+        state = torch.load(path, weights_only=True)
+        trainer.restore(state)
+    except (KeyError, ValueError, RuntimeError, TypeError, EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(
+            f"{path} is not a checkpoint of this run ({type(error).__name__}: {error}). Delete it to start over,"
+            " or resume with the data and options it was made with."
+        ) from error

@@ -1,0 +1,106 @@
+"""Samples with missing parts: a modality that a sample lacks, a gene that a source did not measure.
+
+What is missing is masked, never zero: rows that measured the same features share a *pattern*, and softmax and
+likelihood of a row run over the features of its pattern only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Modality:
+    """Counts of one modality for all samples of a mosaic.
+
+    Parameters
+    ----------
+    counts
+        (n_samples, n_features) float32; the value of an entry that was not measured is ignored.
+    patterns
+        (n_patterns, n_features) bool: the features that each pattern measured. An all-false row is a pattern of
+        samples without this modality.
+    pattern
+        (n_samples,) index of each sample's pattern.
+    """
+
+    counts: NDArray[np.float32]
+    patterns: NDArray[np.bool_]
+    pattern: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        n, n_features = self.counts.shape
+        if self.patterns.shape[1:] != (n_features,) or self.pattern.shape != (n,):
+            raise ValueError(
+                f"counts {self.counts.shape}, patterns {self.patterns.shape} and pattern {self.pattern.shape} disagree;"
+                " expected (n, F), (P, F) and (n,)."
+            )
+
+    @classmethod
+    def from_mask(cls, counts: NDArray[np.float32], measured: NDArray[np.bool_] | None = None) -> Modality:
+        """From counts and a mask of the same shape (everything measured when None)."""
+        if measured is None:
+            measured = np.ones((1, counts.shape[1]), dtype=bool)
+            return cls(np.asarray(counts, np.float32), measured, np.zeros(len(counts), np.int64))
+        patterns, pattern = np.unique(measured, axis=0, return_inverse=True)
+        return cls(np.asarray(counts, np.float32), patterns, pattern.reshape(-1).astype(np.int64))
+
+    @property
+    def n_features(self) -> int:
+        return self.counts.shape[1]
+
+    @property
+    def present(self) -> NDArray[np.bool_]:
+        """(n_samples,) whether the sample has any feature of this modality."""
+        return self.patterns.any(1)[self.pattern]
+
+    @property
+    def measured(self) -> NDArray[np.bool_]:
+        """(n_samples, n_features) mask."""
+        return self.patterns[self.pattern]
+
+    def groups(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """Split rows by pattern: pairs of (positions within ``rows``, indices of the measured features)."""
+        pattern = self.pattern[rows]
+        for p in np.unique(pattern):
+            features = np.flatnonzero(self.patterns[p])
+            if len(features):
+                yield np.flatnonzero(pattern == p), features
+
+    def take(self, rows: NDArray[np.int64]) -> Modality:
+        """The modality of a subset of samples."""
+        return Modality(self.counts[rows], self.patterns, self.pattern[rows])
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """Matched modalities of the same samples: ``{"mrna": Modality, "mirna": Modality}``."""
+
+    modalities: dict[str, Modality]
+
+    def __post_init__(self) -> None:
+        sizes = {name: len(m.counts) for name, m in self.modalities.items()}
+        if len(set(sizes.values())) > 1:
+            raise ValueError(f"Modalities must have the same samples in the same order; got {sizes} samples.")
+
+    def __getitem__(self, name: str) -> Modality:
+        return self.modalities[name]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.modalities.values())).counts)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Modality to number of features."""
+        return {name: m.n_features for name, m in self.modalities.items()}
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | Sequence[int]) -> Mosaic:
+        """A subset of samples, by mask or by position."""
+        rows = np.asarray(rows)
+        if rows.dtype == bool:
+            rows = np.flatnonzero(rows)
+        return Mosaic({name: m.take(rows) for name, m in self.modalities.items()})

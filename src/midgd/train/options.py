@@ -1,0 +1,43 @@
+"""Schedule of the training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How a model is fitted. The defaults train on a thousand samples in about a minute on 2 cores.
+
+    Parameters
+    ----------
+    max_epochs, batch_size
+        Length of the one-cycle schedule.
+    lr_decoder, lr_latent, lr_prior, lr_dispersion
+        Peak rates of decoder (AdamW), latents (sparse Adam, stepped with every minibatch), mixture and dispersions.
+    weight_decay
+        On the weights of decoder and heads.
+    modality_weights
+        Factor on the log likelihood of each modality (1 where not given, as in the paper).
+    max_grad_norm
+        Clipping of the decoder's gradient per sample.
+    early_stopping
+        Validate every ``check_every`` epochs and stop after ``patience`` checks without a better held-out miRNA
+        likelihood; the best weights are kept. Needs validation samples.
+    seed
+        Of initial weights and the order of minibatches.
+    """
+
+    max_epochs: int = 40
+    batch_size: int = 64
+    lr_decoder: float = 2e-3
+    lr_latent: float = 5e-2
+    lr_prior: float = 1e-2
+    lr_dispersion: float = 2e-2
+    weight_decay: float = 0.0
+    modality_weights: dict[str, float] = field(default_factory=dict)
+    max_grad_norm: float = 1e4
+    early_stopping: bool = False
+    check_every: int = 5
+    patience: int = 3
+    seed: int = 0
