@@ -8,6 +8,7 @@ binomial at the sample's depth, from the better of two starts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from torch import Tensor
 from midgd.infer.lbfgs import Optimum, maximise
 from midgd.infer.objective import LogPosterior
 
-Counts = NDArray[np.generic] | sparse.csr_matrix | sparse.csr_array
+Counts: TypeAlias = NDArray[Any] | sparse.csr_matrix
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,5 @@ class LatentInference:
 def dense_rows(counts: Counts, start: int, stop: int) -> Tensor:
     """A few rows as a dense float32 tensor."""
     rows = counts[start:stop]
-    if sparse.issparse(rows):
-        rows = rows.toarray()
-    return torch.from_numpy(np.ascontiguousarray(rows, dtype=np.float32))
+    dense = rows.toarray() if isinstance(rows, sparse.csr_matrix) else rows
+    return torch.from_numpy(np.ascontiguousarray(dense, dtype=np.float32))

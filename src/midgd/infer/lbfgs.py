@@ -57,7 +57,7 @@ def maximise(
     memory
         Pairs kept for the Hessian update.
     """
-    n, d = start.shape
+    n = len(start)
     rows = torch.arange(n, device=start.device)
     value, grad = objective(start, rows)
     done = Optimum(

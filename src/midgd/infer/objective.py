@@ -55,6 +55,7 @@ class LogPosterior:
 
     @property
     def n_latent(self) -> int:
+        """Dimension of the latent."""
         return self.prior.n_latent
 
     def features(self, z: Tensor) -> Tensor:
@@ -62,7 +63,7 @@ class LogPosterior:
         return self.decoder(z)
 
     def log_share(self, z: Tensor) -> Tensor:
-        """log shares over the genes present, (n, G)."""
+        """Log shares over the genes present, (n, G)."""
         return torch.log_softmax(torch.addmm(self.bias, self.features(z), self.weight), 1)
 
     def __call__(self, z: Tensor, counts: Tensor, library: Tensor) -> tuple[Tensor, Tensor]:

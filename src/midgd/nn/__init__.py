@@ -3,6 +3,7 @@
 from midgd.nn.decoder import Decoder, DecoderSpec
 from midgd.nn.heads import HEADS, CountHead, NegativeBinomialHead, ZeroInflatedNegativeBinomialHead
 from midgd.nn.prior import GaussianMixture
+from midgd.nn.readout import ProfileReadout, denoised_profile
 
 __all__ = [
     "HEADS",
@@ -11,5 +12,7 @@ __all__ = [
     "DecoderSpec",
     "GaussianMixture",
     "NegativeBinomialHead",
+    "ProfileReadout",
     "ZeroInflatedNegativeBinomialHead",
+    "denoised_profile",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -78,7 +79,7 @@ class Decoder(nn.Module):
         self.spec = spec
         widths = [spec.n_latent] + [spec.n_hidden] * spec.n_layers if spec.n_hidden else []
         layers: list[nn.Module] = []
-        for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
+        for n_in, n_out in pairwise(widths):
             layers += [nn.Linear(n_in, n_out), ACTIVATIONS[spec.activation]()]
         self.trunk = nn.Sequential(*layers)
         self.heads = nn.ModuleDict(
@@ -104,5 +105,5 @@ class Decoder(nn.Module):
         return head
 
     def log_share(self, z: Tensor, modality: str, measured: Tensor | None = None) -> Tensor:
-        """log shares of one modality over its ``measured`` features (indices; all if None), (n, n_measured)."""
+        """Log shares of one modality over its ``measured`` features (indices; all if None), (n, n_measured)."""
         return self.head(modality).log_share(self(z), measured)

@@ -35,6 +35,7 @@ class CountHead(nn.Module, ABC):
 
     @property
     def n_features(self) -> int:
+        """Number of genes or miRNAs."""
         return self.bias.shape[0]
 
     @property
@@ -43,7 +44,7 @@ class CountHead(nn.Module, ABC):
         return self.log_dispersion.exp() + self.dispersion_floor
 
     def log_share(self, features: Tensor, measured: Tensor | None = None) -> Tensor:
-        """log softmax shares, (n, n_measured), normalised over the features ``measured`` (indices; all if None)."""
+        """Log softmax shares, (n, n_measured), normalised over the features ``measured`` (indices; all if None)."""
         if measured is None:
             return torch.log_softmax(torch.addmm(self.bias, features, self.weight), 1)
         return torch.log_softmax(torch.addmm(self.bias[measured], features, self.weight[:, measured]), 1)

@@ -45,10 +45,12 @@ class GaussianMixture(nn.Module):
 
     @property
     def n_components(self) -> int:
+        """Number of components K."""
         return self.means.shape[0]
 
     @property
     def n_latent(self) -> int:
+        """Dimension d of the latent."""
         return self.means.shape[1]
 
     @property
@@ -57,7 +59,7 @@ class GaussianMixture(nn.Module):
         return self.neg_log_var.exp()
 
     def component_log_prob(self, z: Tensor) -> Tensor:
-        """log of weight times density of every component, (n, K)."""
+        """Log of weight times density of every component, (n, K)."""
         # Expanded square: (n, K) products instead of an (n, K, d) array.
         precision = self.precision
         scaled_means = precision * self.means
@@ -66,11 +68,11 @@ class GaussianMixture(nn.Module):
         return torch.log_softmax(self.weight_logits, 0) + log_norm - 0.5 * square
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """log p(z), (n,)."""
+        """Log p(z), (n,)."""
         return torch.logsumexp(self.component_log_prob(z), 1)
 
     def log_prob_and_grad(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """log p(z), (n,), and its gradient, (n, d), without an autograd graph."""
+        """Log p(z), (n,), and its gradient, (n, d), without an autograd graph."""
         component = self.component_log_prob(z)
         log_prob = torch.logsumexp(component, 1)
         responsibility = (component - log_prob[:, None]).exp()
@@ -78,7 +80,7 @@ class GaussianMixture(nn.Module):
         return log_prob, responsibility @ (precision * self.means) - z * (responsibility @ precision)
 
     def log_prior(self) -> Tensor:
-        """log density of the mixture's own parameters (a scalar), to be counted once per data set.
+        """Log density of the mixture's own parameters (a scalar), to be counted once per data set.
 
         Softball on the means, Gaussian on the negative log variances; the Dirichlet(1) on the weights is constant.
         """

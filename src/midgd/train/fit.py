@@ -156,7 +156,7 @@ class _Trainer:
             loss = self._negative_log_posterior(rows)
             for optimiser in self.optimisers:
                 optimiser.zero_grad()
-            (loss / len(rows)).backward()  # type: ignore[no-untyped-call]
+            (loss / len(rows)).backward()
             nn.utils.clip_grad_norm_(self.weights, self.options.max_grad_norm)
             for optimiser, schedule in zip(self.optimisers, self.schedules, strict=True):
                 optimiser.step()

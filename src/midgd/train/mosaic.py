@@ -51,12 +51,13 @@ class Modality:
 
     @property
     def n_features(self) -> int:
+        """Number of genes or miRNAs."""
         return self.counts.shape[1]
 
     @property
     def present(self) -> NDArray[np.bool_]:
         """(n_samples,) whether the sample has any feature of this modality."""
-        return self.patterns.any(1)[self.pattern]
+        return np.asarray(self.patterns.any(axis=1))[self.pattern]
 
     @property
     def measured(self) -> NDArray[np.bool_]:
@@ -100,7 +101,5 @@ class Mosaic:
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | Sequence[int]) -> Mosaic:
         """A subset of samples, by mask or by position."""
-        rows = np.asarray(rows)
-        if rows.dtype == bool:
-            rows = np.flatnonzero(rows)
-        return Mosaic({name: m.take(rows) for name, m in self.modalities.items()})
+        chosen = np.arange(len(self))[np.asarray(rows)]
+        return Mosaic({name: m.take(chosen) for name, m in self.modalities.items()})

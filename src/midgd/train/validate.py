@@ -8,7 +8,7 @@ import torch
 from midgd.infer.latents import InferenceOptions, LatentInference
 from midgd.infer.objective import LogPosterior
 from midgd.nn import Decoder, GaussianMixture
-from midgd.train.mosaic import Mosaic
+from midgd.train.mosaic import Modality, Mosaic
 
 
 @torch.no_grad()
@@ -34,7 +34,7 @@ def held_out_log_likelihood(
     return total / len(rows)
 
 
-def _log_likelihood(decoder: Decoder, goal, features: torch.Tensor, target: str) -> float:  # type: ignore[no-untyped-def]
+def _log_likelihood(decoder: Decoder, goal: Modality, features: torch.Tensor, target: str) -> float:
     head, total = decoder.head(target), 0.0
     for positions, measured in goal.groups(np.arange(len(goal.counts))):
         index = torch.from_numpy(measured).to(features.device)

@@ -1,0 +1,52 @@
+"""How far a sample is from what the model was trained on.
+
+The misfit of a sample is the log of its squared deviations from the decoded means relative to their expectation,
+
+    log [ sum_g (x_g - m_g)^2 / (1 + m_g / r_g)  /  sum_g m_g ],
+
+about 0 where the negative binomial holds. It is compared with held-out samples of the same evidence.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from midgd.nn import CountHead
+from midgd.reference.reference import Calibration
+
+
+def misfit(head: CountHead, log_share: Tensor, counts: Tensor, genes: Tensor) -> Tensor:
+    """Misfit of every sample, (n,), from log shares over the G genes present and their counts, both (n, G)."""
+    mean = log_share.exp() * counts.sum(1, keepdim=True)
+    dispersion = head.dispersion[genes]
+    excess = ((counts - mean).square() / (1.0 + mean / dispersion)).sum(1)
+    return (excess / mean.sum(1).clamp_min(1e-9)).clamp_min(1e-9).log()
+
+
+def out_of_domain(
+    calibration: Calibration, misfit: NDArray[np.float32], evidence: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Score in [0, 1], (n,): 0 up to the median held-out sample, 0.5 at the 95th percentile, towards 1 beyond."""
+    median, high = (_at_evidence(calibration, calibration.misfit[:, i], evidence) for i in (0, 1))
+    excess = np.maximum(misfit - median, 0.0) / np.maximum(high - median, 1e-6)
+    return (1.0 - np.exp2(-(excess**2))).astype(np.float32)
+
+
+def expected_sd(
+    calibration: Calibration, evidence: NDArray[np.float32], ood: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Standard deviation of log1p CPM of every sample and stem-loop, (n, M).
+
+    The held-out error at the sample's evidence, widened up to twofold outside the domain.
+    """
+    sd = np.stack([_at_evidence(calibration, column, evidence) for column in calibration.sd.T], axis=1)
+    return (sd * (1.0 + ood)[:, None]).astype(np.float32)
+
+
+def _at_evidence(
+    calibration: Calibration, values: NDArray[np.float32], evidence: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Linear interpolation over the log of the evidence, constant outside the calibrated range."""
+    return np.interp(np.log(np.maximum(evidence, 1e-6)), np.log(calibration.evidence), values)

@@ -1,0 +1,154 @@
+"""From counts of the genes present to the miRNA profile: latent, decoding, readout, levels, units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from midgd.infer.domain import expected_sd, misfit, out_of_domain
+from midgd.infer.latents import InferenceOptions, LatentInference, dense_rows
+from midgd.infer.objective import LogPosterior
+from midgd.nn import denoised_profile
+from midgd.reference.reference import Reference
+
+MILLION = 1e6
+UNITS = ("log1p_cpm", "cpm", "share")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Inferred miRNA of some samples.
+
+    Attributes
+    ----------
+    latent
+        (n, d) MAP latents.
+    share
+        (n, n_stem_loops) shares of the miRNA library, rows sum to 1.
+    evidence
+        (n,) share of evidence in single genes, see :mod:`midgd.nn.readout`.
+    ood
+        (n,) out-of-domain score in [0, 1]; NaN without calibration, 1 for samples without counts.
+    converged
+        (n,) whether the latent reached the optimum within tolerance.
+    """
+
+    latent: NDArray[np.float32]
+    share: NDArray[np.float32]
+    evidence: NDArray[np.float32]
+    ood: NDArray[np.float32]
+    converged: NDArray[np.bool_]
+
+    @classmethod
+    def concatenate(cls, parts: list[Prediction]) -> Prediction:
+        """Stack predictions of consecutive rows."""
+        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in cls.__dataclass_fields__))
+
+
+class Predictor:
+    """A reference applied to queries with a fixed set of genes.
+
+    Parameters
+    ----------
+    reference
+        The trained model.
+    genes
+        Indices of its genes present in the query, (G,), sorted.
+    device
+        Where to compute.
+    options
+        Of the latent optimisation.
+    """
+
+    def __init__(
+        self,
+        reference: Reference,
+        genes: NDArray[np.int64],
+        *,
+        device: torch.device | str = "cpu",
+        options: InferenceOptions | None = None,
+    ) -> None:
+        self.reference = reference
+        self.device = torch.device(device)
+        self.genes = torch.from_numpy(genes).to(self.device)
+        self.decoder, self.prior = reference.decoder.to(self.device), reference.prior.to(self.device)
+        self.readout = reference.readout.to(self.device) if reference.readout is not None else None
+        self.everything = len(genes) == self.decoder.head("mrna").n_features
+        posterior = LogPosterior(self.decoder, self.prior, self.genes, device=self.device)
+        self.infer = LatentInference(posterior, options)
+
+    @torch.no_grad()
+    def __call__(self, counts: Any) -> Prediction:
+        """Predict rows of counts (n, G), dense or CSR."""
+        step = self.infer.options.rows
+        parts = [
+            self._predict(dense_rows(counts, i, i + step).to(self.device)) for i in range(0, counts.shape[0], step)
+        ]
+        return Prediction.concatenate(parts)
+
+    def _predict(self, counts: torch.Tensor) -> Prediction:
+        optimum = self.infer(counts)
+        head = self.decoder.head("mrna")
+        features = self.decoder(optimum.z)
+        log_share = head.log_share(features)
+        profile, evidence = denoised_profile(head, log_share, counts, None if self.everything else self.genes)
+        if self.readout is None:
+            share = self.decoder.head("mirna").log_share(features).exp()
+        else:
+            share = self.readout(profile, evidence).expm1()
+            share = share / share.sum(1, keepdim=True)
+        present = log_share if self.everything else torch.log_softmax(log_share[:, self.genes], 1)
+        unlike = misfit(head, present, counts, self.genes)
+        empty = (counts.sum(1) == 0).cpu().numpy()
+        return Prediction(
+            optimum.z.cpu().numpy(),
+            share.cpu().numpy(),
+            evidence.cpu().numpy(),
+            self._score(unlike.cpu().numpy(), evidence.cpu().numpy(), empty),
+            optimum.converged.cpu().numpy(),
+        )
+
+    def _score(
+        self, unlike: NDArray[np.float32], evidence: NDArray[np.float32], empty: NDArray[np.bool_]
+    ) -> NDArray[np.float32]:
+        calibration = self.reference.calibration
+        known = np.full_like(unlike, np.nan) if calibration is None else out_of_domain(calibration, unlike, evidence)
+        return np.where(empty, np.float32(1.0), known)
+
+
+def at_level(reference: Reference, share: NDArray[np.float32], level: str) -> NDArray[np.float32]:
+    """Shares of stem-loops (n, M) at a level; arms keep the scale of their stem-loops."""
+    if level == "mature" and reference.arms is not None:
+        return np.asarray(share @ reference.arms.matrix(share.shape[1]), dtype=np.float32)
+    return share
+
+
+def in_units(share: NDArray[np.float32], units: str) -> NDArray[np.float32]:
+    """Shares as ``"share"``, ``"cpm"`` (counts per million miRNA reads) or natural ``"log1p_cpm"``."""
+    if units not in UNITS:
+        raise ValueError(f"units={units!r} is unknown; choose among {UNITS}.")
+    if units == "share":
+        return share
+    return share * np.float32(MILLION) if units == "cpm" else np.log1p(share * np.float32(MILLION))
+
+
+def uncertainty(reference: Reference, prediction: Prediction, level: str, units: str) -> NDArray[np.float32]:
+    """Standard deviations in the units of the output, (n, n_mirnas): held-out errors by depth, miRNA and domain."""
+    if reference.calibration is None:
+        raise ValueError(f"Reference {reference.name!r} has no held-out errors: uncertainty=True is not available.")
+    sd = expected_sd(reference.calibration, prediction.evidence, prediction.ood)
+    share = at_level(reference, prediction.share, level)
+    if level == "mature" and reference.arms is not None:
+        # An arm inherits the error of the stem-loops it comes from, by their part in it, and adds its own.
+        arms = reference.arms
+        stem = at_level(reference, prediction.share * sd, level) / np.maximum(share, 1e-12)
+        sd = np.sqrt(stem**2 + arms.log_sd**2).astype(np.float32)
+    if units == "log1p_cpm":
+        return sd
+    # To first order: d cpm = (1 + cpm) d log1p(cpm)
+    spread = sd * (1.0 + share * np.float32(MILLION))
+    return spread if units == "cpm" else spread / np.float32(MILLION)

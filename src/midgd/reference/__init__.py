@@ -1,0 +1,6 @@
+"""Trained models as files: safetensors weights beside a JSON card."""
+
+from midgd.reference.reference import Arms, Calibration, Reference
+from midgd.reference.registry import available, load
+
+__all__ = ["Arms", "Calibration", "Reference", "available", "load"]

@@ -1,0 +1,146 @@
+"""A trained model with everything that a query needs: modules, names, calibration, card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from midgd.features import GeneVocabulary, MirnaVocabulary
+from midgd.nn import Decoder, GaussianMixture, ProfileReadout
+
+Card = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Arms:
+    """Which part of each stem-loop's reads is which mature miRNA.
+
+    The share of a mature miRNA is the sum over its stem-loops of their share times ``fraction``. Fractions of one
+    stem-loop add up to at most 1, so arms never exceed their stem-loop.
+
+    Parameters
+    ----------
+    stem_loop, mature
+        (n_pairs,) indices.
+    fraction
+        (n_pairs,) part of the stem-loop's reads.
+    log_sd
+        (n_mature,) sd of the log of a mature share around this product in measured samples.
+    """
+
+    stem_loop: NDArray[np.int64]
+    mature: NDArray[np.int64]
+    fraction: NDArray[np.float32]
+    log_sd: NDArray[np.float32]
+
+    def matrix(self, n_stem_loops: int) -> sparse.csr_matrix:
+        """Fractions as a sparse matrix (n_stem_loops, n_mature)."""
+        shape = (n_stem_loops, len(self.log_sd))
+        return sparse.csr_matrix((self.fraction, (self.stem_loop, self.mature)), shape=shape)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How wrong the model was on held-out samples, by evidence.
+
+    Parameters
+    ----------
+    evidence
+        (n_depths,) increasing: median share of evidence of the held-out samples at each depth.
+    sd
+        (n_depths, n_stem_loops) root mean squared error of log1p CPM at each depth.
+    misfit
+        (n_depths, 2): median and 95th percentile of the misfit of held-out samples (:mod:`midgd.infer.domain`).
+    """
+
+    evidence: NDArray[np.float32]
+    sd: NDArray[np.float32]
+    misfit: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A trained model and its card.
+
+    Attributes
+    ----------
+    card
+        What the JSON beside the weights says: names, data, hyperparameters, held-out accuracy, citations, sha256.
+    decoder, prior
+        The generative model.
+    readout
+        Linear readout of the denoised profile; None for a model that decodes miRNA from the latent alone.
+    arms
+        Mature miRNAs, None if the model knows one level only.
+    calibration
+        Held-out errors; None if they were not measured, then there are no intervals and no domain score.
+    """
+
+    card: Card
+    decoder: Decoder
+    prior: GaussianMixture
+    readout: ProfileReadout | None = None
+    arms: Arms | None = None
+    calibration: Calibration | None = None
+
+    def __post_init__(self) -> None:
+        expected = {"mrna": len(self.card["genes"]["symbol"]), "mirna": len(self.card["mirnas"]["name"])}
+        found = {name: self.decoder.head(name).n_features for name in expected}
+        if expected != found:
+            raise ValueError(f"The card lists {expected} features, the weights have {found}.")
+
+    @property
+    def name(self) -> str:
+        """Name on the card."""
+        return str(self.card["name"])
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the weights file; empty before the first save."""
+        return str(self.card.get("sha256", ""))
+
+    @cached_property
+    def genes(self) -> GeneVocabulary:
+        """Genes of the mRNA head, in its order."""
+        genes = self.card["genes"]
+        return GeneVocabulary(tuple(genes["symbol"]), tuple(genes["ensembl"]), genes.get("aliases", {}))
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Levels that :func:`midgd.tl.infer_mirna` can give."""
+        own = str(self.card["mirnas"].get("level", "stem-loop"))
+        return ("mature", own) if self.arms is not None else (own,)
+
+    def mirna_table(self, level: str) -> dict[str, list[str]]:
+        """``{"name": [...], "accession": [...]}`` of a level, in the order of the output."""
+        if level not in self.levels:
+            raise ValueError(f"level={level!r} is unknown to reference {self.name!r}; choose among {self.levels}.")
+        table = self.card["matures"] if self.arms is not None and level == "mature" else self.card["mirnas"]
+        return {"name": list(table["name"]), "accession": list(table["accession"])}
+
+    def mirnas(self, level: str) -> MirnaVocabulary:
+        """Names of the miRNAs of a level, with their former names."""
+        table = self.mirna_table(level)
+        return MirnaVocabulary(tuple(table["name"]), tuple(table["accession"]))
+
+    def save(self, path: str | Path) -> Path:
+        """Write the reference as a folder with ``weights.safetensors`` and ``card.json``.
+
+        Parameters
+        ----------
+        path
+            The folder. One that already holds a reference is replaced, as a whole; any other folder is refused.
+        """
+        from midgd.reference.store import save
+
+        return save(self, Path(path))
+
+    def __repr__(self) -> str:
+        n_genes, n_mirnas = (len(self.card[key][field]) for key, field in (("genes", "symbol"), ("mirnas", "name")))
+        return f"Reference({self.name!r}, {n_genes:,} genes, {n_mirnas:,} miRNAs, levels {', '.join(self.levels)})"

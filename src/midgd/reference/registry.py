@@ -1,0 +1,73 @@
+"""References by name."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import pandas as pd
+
+from midgd.reference.reference import Reference
+from midgd.reference.store import CARD, read
+from midgd.settings import settings
+
+BUNDLED = ("default",)
+
+
+def load(reference: str | Path | Reference = "default") -> Reference:
+    """Load a reference.
+
+    Parameters
+    ----------
+    reference
+        ``"default"`` (bundled, works offline), the name of a reference in ``settings.data_dir / "references"``,
+        or the path of a folder that :meth:`Reference.save` wrote. A loaded reference is returned as it is.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such reference.
+    ValueError
+        If its files are damaged.
+    """
+    if isinstance(reference, Reference):
+        return reference
+    if reference in BUNDLED:
+        return _load_bundled(str(reference))
+    path = Path(reference)
+    if path.is_dir():
+        return read(path)
+    cached = settings.data_dir / "references" / path.name
+    if path.name == str(reference) and cached.is_dir():
+        return read(cached)
+    raise FileNotFoundError(
+        f"Unknown reference {str(reference)!r}: neither a folder nor one of {list(available().index)}."
+        " midgd.reference.available() lists the names."
+    )
+
+
+@lru_cache(maxsize=4)
+def _load_bundled(name: str) -> Reference:
+    with as_file(files("midgd.reference") / "bundled" / name) as folder:
+        return read(folder)
+
+
+def available() -> pd.DataFrame:
+    """References that :func:`load` knows by name: samples, genes, miRNAs, levels, where they are, hash."""
+    folders = [Path(str(files("midgd.reference") / "bundled" / name)) for name in BUNDLED]
+    folders += sorted(p for p in (settings.data_dir / "references").glob("*") if (p / CARD).is_file())
+    rows = {}
+    for folder in folders:
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        rows[folder.name] = {
+            "n_samples": card.get("training", {}).get("n_samples", 0),
+            "n_genes": len(card["genes"]["symbol"]),
+            "n_stem_loops": len(card["mirnas"]["name"]),
+            "n_mature": len(card.get("matures", {}).get("name", [])),
+            "version": card.get("version", ""),
+            "sha256": str(card["sha256"])[:12],
+            "path": str(folder),
+        }
+    return pd.DataFrame.from_dict(rows, orient="index")

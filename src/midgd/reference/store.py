@@ -1,0 +1,136 @@
+"""Reading and writing references; nothing in a file can run."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from midgd.nn import Decoder, DecoderSpec, GaussianMixture, ProfileReadout
+from midgd.reference.reference import Arms, Calibration, Card, Reference
+
+M = TypeVar("M", bound=torch.nn.Module)
+
+FORMAT = 1
+WEIGHTS, CARD = "weights.safetensors", "card.json"
+
+
+def save(reference: Reference, path: Path) -> Path:
+    """Write a reference folder under a temporary name, then move it into place."""
+    if path.exists() and not (path / CARD).is_file():
+        raise FileExistsError(f"{path} exists and is not a reference; choose a new folder.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        save_file(_tensors(reference), partial / WEIGHTS)
+        card = _describe(reference) | {"sha256": _sha256(partial / WEIGHTS)}
+        (partial / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False), encoding="utf-8")
+        partial.chmod(0o755)
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(partial, path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return path
+
+
+def read(path: Path) -> Reference:
+    """Read a reference folder; every inconsistency is a ValueError that names the file."""
+    for name in (CARD, WEIGHTS):
+        if not (path / name).is_file():
+            raise FileNotFoundError(f"{path} is not a midgd reference: it has no {name}.")
+    try:
+        card = json.loads((path / CARD).read_text(encoding="utf-8"))
+        if card.get("format") != FORMAT:
+            raise ValueError(f"its format is {card.get('format')!r}, this version of midgd reads {FORMAT}")
+        digest = _sha256(path / WEIGHTS)
+        if digest != card["sha256"]:
+            raise ValueError(f"sha256 of {WEIGHTS} is {digest[:12]}…, the card says {str(card['sha256'])[:12]}…")
+        return _build(card, load_file(path / WEIGHTS))
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, SafetensorError) as error:
+        raise ValueError(
+            f"The reference in {path} is damaged or was changed ({type(error).__name__}: {error})."
+            " Copy or download it again."
+        ) from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _tensors(reference: Reference) -> dict[str, Tensor]:
+    """All arrays of a reference by name; the large matrices in half precision, which changes shares by 1e-3."""
+    modules = {"decoder": reference.decoder, "prior": reference.prior, "readout": reference.readout}
+    tensors = {
+        f"{part}.{name}": value
+        for part, module in modules.items()
+        if module is not None
+        for name, value in module.state_dict().items()
+    }
+    for part in ("arms", "calibration"):
+        record = getattr(reference, part)
+        if record is not None:
+            for field in dataclasses.fields(record):
+                tensors[f"{part}.{field.name}"] = torch.from_numpy(np.ascontiguousarray(getattr(record, field.name)))
+    half = reference.card.get("half_precision", False)
+    return {
+        name: value.half().contiguous() if half and value.numel() > 100_000 else value.contiguous()
+        for name, value in tensors.items()
+    }
+
+
+def _describe(reference: Reference) -> Card:
+    spec = dataclasses.asdict(reference.decoder.spec)
+    prior = reference.prior
+    sizes = {
+        "n_components": prior.n_components,
+        "radius": prior.radius,
+        "sharpness": prior.sharpness,
+        "typical_sd": prior.typical_sd,
+    }
+    rank = reference.readout.rank if reference.readout is not None else 0
+    return reference.card | {"format": FORMAT, "decoder": spec, "prior": sizes, "readout_rank": rank}
+
+
+def _build(card: Card, tensors: dict[str, Tensor]) -> Reference:
+    def part(prefix: str) -> dict[str, Tensor]:
+        return {k.removeprefix(prefix + "."): v for k, v in tensors.items() if k.startswith(prefix + ".")}
+
+    if not all(bool(torch.isfinite(t).all()) for t in tensors.values() if t.is_floating_point()):
+        raise ValueError("some weights are not finite")
+    sizes = {"mrna": len(card["genes"]["symbol"]), "mirna": len(card["mirnas"]["name"])}
+    decoder = _filled(Decoder(DecoderSpec(**card["decoder"]), sizes), part("decoder"))
+    mixture = dict(card["prior"])
+    prior = _filled(GaussianMixture(mixture.pop("n_components"), decoder.spec.n_latent, **mixture), part("prior"))
+    rank = int(card["readout_rank"])
+    readout = _filled(ProfileReadout(sizes["mrna"], sizes["mirna"], rank), part("readout")) if rank else None
+    arms, calibration = part("arms"), part("calibration")
+    return Reference(
+        card,
+        decoder,
+        prior,
+        readout,
+        Arms(**_arrays(arms)) if arms else None,
+        Calibration(**_arrays(calibration)) if calibration else None,
+    )
+
+
+def _arrays(tensors: dict[str, Tensor]) -> dict[str, Any]:
+    return {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+def _filled(module: M, weights: dict[str, Tensor]) -> M:
+    module.load_state_dict({name: value.float() for name, value in weights.items()})
+    return module.eval().requires_grad_(False)

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+from numpy.typing import NDArray
+
+from midgd import __version__
+from midgd.data import CountView, read_counts
+from midgd.features import align_genes
+from midgd.infer import predict
+from midgd.infer.predict import Prediction, Predictor, at_level, in_units
+from midgd.reference import Reference, load
+from midgd.settings import logger
+from midgd.tl._stream import Groups, pick_device, predict_rows
+
+
+def infer_mirna(
+    adata: AnnData | pd.DataFrame,
+    reference: str | Path | Reference = "default",
+    *,
+    layer: str | None = None,
+    use_raw: bool = False,
+    gene_symbols: str | None = None,
+    level: str = "mature",
+    units: str = "log1p_cpm",
+    groupby: str | None = None,
+    uncertainty: bool = False,
+    key_added: str = "mirna",
+    device: str = "auto",
+    batch_size: int | None = None,
+    copy: bool = False,
+) -> AnnData | pd.DataFrame | None:
+    r"""Infer the miRNA profile of cells or samples from their mRNA counts.
+
+    The latent of every cell is found by maximum a posteriori from its counts (Zamani et al. 2026); its miRNA is read
+    from the latent and from the cell's denoised profile (:mod:`midgd.nn.readout`). Values are predictions: they show
+    which miRNAs go with this mRNA in the training samples, not what was measured in this cell.
+
+    Parameters
+    ----------
+    adata
+        AnnData with counts (in memory or backed), or a DataFrame of counts, cells x genes. Raw counts, TPM and RSEM
+        are fine; log-normalised or scaled values are refused.
+    reference
+        Name of a reference, path of a saved one, or a loaded :class:`~midgd.reference.Reference`.
+    layer
+        Layer that holds the counts; default ``X``.
+    use_raw
+        Take the counts from ``adata.raw``.
+    gene_symbols
+        Column of ``var`` with symbols or Ensembl ids; default ``var_names``.
+    level
+        ``"mature"`` (hsa-miR-21-5p) or ``"stem-loop"`` (hsa-mir-21).
+    units
+        ``"log1p_cpm"`` (natural log of 1 + counts per million miRNA reads), ``"cpm"`` or ``"share"``.
+    groupby
+        Column of ``obs``: counts are summed per group first, every cell gets its group's values, and the table of
+        groups goes to ``uns[key_added]["groups"]``. Recommended below about 500 counts a cell.
+    uncertainty
+        Also write standard deviations: the model's errors on held-out samples of the same depth.
+    key_added
+        Name of the results.
+    device
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+    batch_size
+        Rows read at a time; None chooses by memory. It does not change the result.
+    copy
+        Return a copy of the AnnData with the results instead of writing into it.
+
+    Returns
+    -------
+    None for AnnData (a copy with ``copy=True``); for a DataFrame a DataFrame of miRNAs, with latents, scores and
+    standard deviations in its ``attrs``. The AnnData gets
+
+    ``obsm[key_added]``
+        DataFrame float32, cells x miRNAs.
+    ``obsm["X_midgd"]``
+        Latents, cells x d, usable as ``use_rep`` of :func:`scanpy.pp.neighbors`.
+    ``obs[f"{key_added}_ood"]``
+        Out-of-domain score in [0, 1]: 0.5 is the 95th percentile of held-out training samples of the same depth,
+        1 is a cell without counts.
+    ``obsm[f"{key_added}_sd"]``
+        Standard deviations in the same units, with ``uncertainty=True``.
+    ``uns[key_added]``
+        Parameters, reference and its hash, gene report, accessions.
+
+    Raises
+    ------
+    ValueError
+        If the values are not counts, fewer than 500 genes match, or an argument is unknown. The AnnData is then
+        unchanged.
+    """
+    model = load(reference)
+    table = model.mirna_table(level)
+    in_units(np.zeros((0, 0), np.float32), units)  # an unknown unit must fail before the work, not after
+    view = read_counts(adata, layer=layer, use_raw=use_raw, gene_symbols=gene_symbols)
+    groups = None if groupby is None else Groups.from_obs(_obs(adata), groupby)
+    alignment = align_genes(view.gene_names, model.genes)
+    logger.info("%s", alignment.report)
+    predictor = Predictor(model, alignment.present, device=pick_device(device))
+    prediction = predict_rows(view, alignment, predictor, batch_size=batch_size, groups=groups)
+    arrays = _arrays(model, prediction, level, units, uncertainty)
+    n_empty = int((prediction.evidence == 0).sum())
+    if n_empty:
+        logger.warning("%d %s without counts: the value is the prior's, the ood score 1", n_empty, groupby or "cells")
+    uns: dict[str, Any] = {
+        "params": _params(level=level, units=units, layer=layer, use_raw=use_raw, groupby=groupby),
+        "reference": {"name": model.name, "sha256": model.sha256, "version": str(model.card.get("version", ""))},
+        "midgd_version": __version__,
+        "genes": alignment.report.to_dict(),
+        "accessions": np.array(table["accession"], dtype=str),
+    }
+    if groups is not None:
+        uns["groups"] = pd.DataFrame(arrays["values"], index=groups.names.astype(str), columns=table["name"])
+        arrays = {name: values[groups.codes] for name, values in arrays.items()}
+    return _write(adata, view, arrays, table["name"], uns, key_added, copy)
+
+
+def _obs(data: AnnData | pd.DataFrame) -> pd.DataFrame:
+    if not isinstance(data, AnnData):
+        raise TypeError("groupby= names a column of adata.obs and needs AnnData; sum the rows of a DataFrame yourself.")
+    return data.obs
+
+
+def _params(**params: object) -> dict[str, object]:
+    # h5ad has no None
+    return {name: value for name, value in params.items() if value is not None}
+
+
+def _arrays(
+    model: Reference, prediction: Prediction, level: str, units: str, with_sd: bool
+) -> dict[str, NDArray[np.float32]]:
+    values = in_units(at_level(model, prediction.share, level), units)
+    arrays = {"values": values, "latent": prediction.latent, "ood": prediction.ood}
+    if with_sd:
+        arrays["sd"] = predict.uncertainty(model, prediction, level, units)
+    return arrays
+
+
+def _write(
+    data: AnnData | pd.DataFrame,
+    view: CountView,
+    arrays: dict[str, NDArray[np.float32]],
+    names: list[str],
+    uns: dict[str, Any],
+    key: str,
+    copy: bool,
+) -> AnnData | pd.DataFrame | None:
+    values = pd.DataFrame(arrays["values"], index=view.obs_names, columns=names)
+    sd = pd.DataFrame(arrays["sd"], index=view.obs_names, columns=names) if "sd" in arrays else None
+    if isinstance(data, pd.DataFrame):
+        values.attrs.update({"ood": arrays["ood"], "latent": arrays["latent"]} | uns)
+        if sd is not None:
+            values.attrs["sd"] = arrays["sd"]
+        return values
+    target = data.copy() if copy else data
+    if target.is_view:
+        target._init_as_actual(target.copy())
+    target.obsm[key] = values
+    target.obsm["X_midgd"] = arrays["latent"]
+    target.obs[f"{key}_ood"] = arrays["ood"]
+    target.uns[key] = uns
+    if sd is not None:
+        target.obsm[f"{key}_sd"] = sd
+    return target if copy else None
