@@ -31,6 +31,8 @@ class Prediction:
         (n, n_stem_loops) shares of the miRNA library, rows sum to 1.
     evidence
         (n,) share of evidence in single genes, see :mod:`midgd.nn.readout`.
+    misfit
+        (n,) how badly the counts fit the decoded means, see :mod:`midgd.infer.domain`.
     ood
         (n,) out-of-domain score in [0, 1]; NaN without calibration, 1 for samples without counts.
     converged
@@ -40,6 +42,7 @@ class Prediction:
     latent: NDArray[np.float32]
     share: NDArray[np.float32]
     evidence: NDArray[np.float32]
+    misfit: NDArray[np.float32]
     ood: NDArray[np.float32]
     converged: NDArray[np.bool_]
 
@@ -103,27 +106,24 @@ class Predictor:
             share = share / share.sum(1, keepdim=True)
         present = log_share if self.everything else torch.log_softmax(log_share[:, self.genes], 1)
         unlike = misfit(head, present, counts, self.genes)
-        empty = (counts.sum(1) == 0).cpu().numpy()
-        return Prediction(
-            optimum.z.cpu().numpy(),
-            share.cpu().numpy(),
-            evidence.cpu().numpy(),
-            self._score(unlike.cpu().numpy(), evidence.cpu().numpy(), empty),
-            optimum.converged.cpu().numpy(),
+        empty = counts.sum(1) == 0
+        latent, share, evidence, unlike, empty, converged = (
+            tensor.cpu().numpy() for tensor in (optimum.z, share, evidence, unlike, empty, optimum.converged)
         )
+        return Prediction(latent, share, evidence, unlike, self._score(unlike, evidence, empty), converged)
 
     def _score(
         self, unlike: NDArray[np.float32], evidence: NDArray[np.float32], empty: NDArray[np.bool_]
     ) -> NDArray[np.float32]:
         calibration = self.reference.calibration
         known = np.full_like(unlike, np.nan) if calibration is None else out_of_domain(calibration, unlike, evidence)
-        return np.where(empty, np.float32(1.0), known)
+        return np.where(empty, np.float32(1.0), known).astype(np.float32)
 
 
 def at_level(reference: Reference, share: NDArray[np.float32], level: str) -> NDArray[np.float32]:
     """Shares of stem-loops (n, M) at a level; arms keep the scale of their stem-loops."""
     if level == "mature" and reference.arms is not None:
-        return np.asarray(share @ reference.arms.matrix(share.shape[1]), dtype=np.float32)
+        return np.asarray(share @ reference.arms.matrix(share.shape[1])).astype(np.float32)
     return share
 
 
@@ -133,7 +133,8 @@ def in_units(share: NDArray[np.float32], units: str) -> NDArray[np.float32]:
         raise ValueError(f"units={units!r} is unknown; choose among {UNITS}.")
     if units == "share":
         return share
-    return share * np.float32(MILLION) if units == "cpm" else np.log1p(share * np.float32(MILLION))
+    cpm = share * np.float32(MILLION)
+    return cpm if units == "cpm" else np.log1p(cpm)
 
 
 def uncertainty(reference: Reference, prediction: Prediction, level: str, units: str) -> NDArray[np.float32]:
