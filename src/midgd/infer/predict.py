@@ -107,10 +107,9 @@ class Predictor:
         present = log_share if self.everything else torch.log_softmax(log_share[:, self.genes], 1)
         unlike = misfit(head, present, counts, self.genes)
         empty = counts.sum(1) == 0
-        latent, share, evidence, unlike, empty, converged = (
-            tensor.cpu().numpy() for tensor in (optimum.z, share, evidence, unlike, empty, optimum.converged)
-        )
-        return Prediction(latent, share, evidence, unlike, self._score(unlike, evidence, empty), converged)
+        tensors = (optimum.z, share, evidence, unlike, empty, optimum.converged)
+        z, shares, evidences, misfits, empties, converged = (tensor.cpu().numpy() for tensor in tensors)
+        return Prediction(z, shares, evidences, misfits, self._score(misfits, evidences, empties), converged)
 
     def _score(
         self, unlike: NDArray[np.float32], evidence: NDArray[np.float32], empty: NDArray[np.bool_]
@@ -148,8 +147,9 @@ def uncertainty(reference: Reference, prediction: Prediction, level: str, units:
         arms = reference.arms
         stem = at_level(reference, prediction.share * sd, level) / np.maximum(share, 1e-12)
         sd = np.sqrt(stem**2 + arms.log_sd**2).astype(np.float32)
-    if units == "log1p_cpm":
-        return sd
     # To first order: d cpm = (1 + cpm) d log1p(cpm)
-    spread = sd * (1.0 + share * np.float32(MILLION))
-    return spread if units == "cpm" else spread / np.float32(MILLION)
+    if units == "cpm":
+        sd = sd * (1.0 + share * MILLION)
+    elif units == "share":
+        sd = sd * (1.0 / MILLION + share)
+    return sd.astype(np.float32)

@@ -5,11 +5,11 @@ a negative binomial gene is Gamma distributed with shape r and mean p(z), and it
 
 .. math:: \rho_g = p_g(z) \, \frac{x_g + r_g}{m_g + r_g}, \qquad m_g = N p_g(z)
 
-(conjugacy of Gamma and Poisson). A deep sample keeps its own profile, a shallow cell gets the decoder's, and a gene that was not measured is completed
-by the decoder. The readout maps :math:`\log(1 + 10^6 \rho)` linearly to the log1p CPM of miRNAs. Two maps share one
-low-rank basis: one was learned on samples of all depths, one on deep samples only; they are mixed by the share of
-evidence :math:`e = \mathrm{mean}_g\, m_g / (m_g + r_g)` over the genes present, which is near 1 for bulk and near 0
-for a cell of a thousand molecules.
+(conjugacy of Gamma and Poisson). A deep sample keeps its own profile, a shallow cell gets the decoder's, and a gene
+that was not measured is completed by the decoder. The readout maps :math:`\log(1 + 10^6 \rho)` linearly to the log1p
+CPM of miRNAs. Two maps share one low-rank basis: one was learned on samples of all depths, one on deep samples only.
+They are mixed by the share of evidence :math:`e = \mathrm{mean}_g\, m_g / (m_g + r_g)` over the genes present, which
+is near 1 for bulk and near 0 for a cell of a thousand molecules.
 """
 
 from __future__ import annotations

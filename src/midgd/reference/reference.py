@@ -119,15 +119,18 @@ class Reference:
 
     def mirna_table(self, level: str) -> dict[str, list[str]]:
         """``{"name": [...], "accession": [...]}`` of a level, in the order of the output."""
+        table = self._table(level)
+        return {"name": list(table["name"]), "accession": list(table["accession"])}
+
+    def _table(self, level: str) -> Card:
         if level not in self.levels:
             raise ValueError(f"level={level!r} is unknown to reference {self.name!r}; choose among {self.levels}.")
-        table = self.card["matures"] if self.arms is not None and level == "mature" else self.card["mirnas"]
-        return {"name": list(table["name"]), "accession": list(table["accession"])}
+        return dict(self.card["matures" if self.arms is not None and level == "mature" else "mirnas"])
 
     def mirnas(self, level: str) -> MirnaVocabulary:
         """Names of the miRNAs of a level, with their former names."""
-        table = self.mirna_table(level)
-        return MirnaVocabulary(tuple(table["name"]), tuple(table["accession"]))
+        table = self._table(level)
+        return MirnaVocabulary(tuple(table["name"]), tuple(table["accession"]), table.get("aliases", {}))
 
     def save(self, path: str | Path) -> Path:
         """Write the reference as a folder with ``weights.safetensors`` and ``card.json``.

@@ -36,7 +36,8 @@ def save(reference: Reference, path: Path) -> Path:
         save_file(_tensors(reference), partial / WEIGHTS)
         card = _describe(reference) | {"sha256": _sha256(partial / WEIGHTS)}
         (partial / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False), encoding="utf-8")
-        partial.chmod(0o755)
+        partial.chmod(0o755)  # mkdtemp makes it private
+        (partial / WEIGHTS).chmod(0o644)
         if path.exists():
             shutil.rmtree(path)
         os.replace(partial, path)

@@ -1,7 +1,20 @@
 """Fitting the model on pairs and mosaics of counts: arrays in, a decoder and a prior out."""
 
+from midgd.train.arms import fit_arms
+from midgd.train.calibrate import calibrate
 from midgd.train.fit import Fit, fit
 from midgd.train.mosaic import Modality, Mosaic
 from midgd.train.options import TrainOptions
+from midgd.train.readout import ReadoutOptions, fit_readout
 
-__all__ = ["Fit", "Modality", "Mosaic", "TrainOptions", "fit"]
+__all__ = [
+    "Fit",
+    "Modality",
+    "Mosaic",
+    "ReadoutOptions",
+    "TrainOptions",
+    "calibrate",
+    "fit",
+    "fit_arms",
+    "fit_readout",
+]

@@ -1,0 +1,79 @@
+"""Command line: `midgd demo`, `midgd infer`, `midgd references`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; errors that the user can mend are printed in one line and give exit status 1."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (ValueError, TypeError, KeyError, OSError, ImportError) as error:
+        message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        print(f"midgd: {message}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="midgd", description="microRNA inferred from mRNA")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    demo = commands.add_parser("demo", help="infer miRNA in 700 real PBMCs and draw it")
+    demo.add_argument("--output", type=Path, default=Path("figures"), help="folder of the figures (default: figures)")
+    demo.set_defaults(run=_demo)
+
+    infer = commands.add_parser("infer", help="infer miRNA for the cells of an h5ad file")
+    infer.add_argument("input", type=Path, help="h5ad with counts")
+    infer.add_argument("output", type=Path, help="h5ad to write: the input with the results in obsm, obs and uns")
+    infer.add_argument("--reference", default="default", help="name or folder (default: default)")
+    infer.add_argument("--layer", help="layer that holds the counts (default: X)")
+    infer.add_argument("--use-raw", action="store_true", help="take the counts from raw")
+    infer.add_argument("--gene-symbols", metavar="COLUMN", help="column of var with symbols or Ensembl ids")
+    infer.add_argument("--level", default="mature", help="mature or stem-loop (default: mature)")
+    infer.add_argument("--units", default="log1p_cpm", help="log1p_cpm, cpm or share (default: log1p_cpm)")
+    infer.add_argument("--groupby", metavar="COLUMN", help="sum counts over a column of obs first")
+    infer.add_argument("--uncertainty", action="store_true", help="also write standard deviations")
+    infer.add_argument("--key-added", default="mirna", help="name of the results (default: mirna)")
+    infer.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    infer.set_defaults(run=_infer)
+
+    references = commands.add_parser("references", help="list the references that are known by name")
+    references.set_defaults(run=_references)
+    return parser
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from midgd.demo import run
+
+    for path in run(options.output):
+        print(path)
+
+
+def _infer(options: argparse.Namespace) -> None:
+    import anndata as ad
+
+    from midgd.tl import infer_mirna
+
+    if not options.input.is_file():
+        raise FileNotFoundError(f"{options.input} does not exist.")
+    adata = ad.read_h5ad(options.input)
+    names = ("reference", "layer", "use_raw", "gene_symbols", "level", "units", "groupby", "uncertainty", "key_added")
+    infer_mirna(adata, device=options.device, **{name: getattr(options, name) for name in names})
+    partial = options.output.with_name(f".{options.output.name}.part")
+    try:
+        adata.write_h5ad(partial)
+        os.replace(partial, options.output)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _references(options: argparse.Namespace) -> None:
+    from midgd.reference import available
+
+    print(available().to_string())
