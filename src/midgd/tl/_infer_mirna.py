@@ -8,13 +8,13 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from midgd import __version__
 from midgd.data import CountView, read_counts
 from midgd.features import align_genes
-from midgd.infer import predict
-from midgd.infer.predict import Prediction, Predictor, at_level, in_units
+from midgd.infer import Predictor
+from midgd.infer.predict import in_units
 from midgd.reference import Reference, load
 from midgd.settings import logger
+from midgd.tl._results import provenance, result_arrays, write_obsm
 from midgd.tl._stream import Groups, pick_device, predict_rows
 
 
@@ -103,17 +103,12 @@ def infer_mirna(
     logger.info("%s", alignment.report)
     predictor = Predictor(model, alignment.present, device=pick_device(device))
     prediction = predict_rows(view, alignment, predictor, batch_size=batch_size, groups=groups)
-    arrays = _arrays(model, prediction, level, units, uncertainty)
+    arrays = result_arrays(model, prediction, level, units, uncertainty)
     n_empty = int((prediction.evidence == 0).sum())
     if n_empty:
         logger.warning("%d %s without counts: the value is the prior's, the ood score 1", n_empty, groupby or "cells")
-    uns: dict[str, Any] = {
-        "params": _params(level=level, units=units, layer=layer, use_raw=use_raw, groupby=groupby),
-        "reference": {"name": model.name, "sha256": model.sha256, "version": str(model.card.get("version", ""))},
-        "midgd_version": __version__,
-        "genes": alignment.report.to_dict(),
-        "accessions": np.array(table["accession"], dtype=str),
-    }
+    params = {"level": level, "units": units, "layer": layer, "use_raw": use_raw, "groupby": groupby}
+    uns = provenance(model, alignment.report, level, params)
     if groups is not None:
         uns["groups"] = pd.DataFrame(arrays["values"], index=groups.names.astype(str), columns=table["name"])
         arrays = {name: values[groups.codes] for name, values in arrays.items()}
@@ -126,21 +121,6 @@ def _obs(data: AnnData | pd.DataFrame) -> pd.DataFrame:
     return data.obs
 
 
-def _params(**params: object) -> dict[str, object]:
-    # h5ad has no None
-    return {name: value for name, value in params.items() if value is not None}
-
-
-def _arrays(
-    model: Reference, prediction: Prediction, level: str, units: str, with_sd: bool
-) -> dict[str, NDArray[np.float32]]:
-    values = in_units(at_level(model, prediction.share, level), units)
-    arrays = {"values": values, "latent": prediction.latent, "ood": prediction.ood}
-    if with_sd:
-        arrays["sd"] = predict.uncertainty(model, prediction, level, units)
-    return arrays
-
-
 def _write(
     data: AnnData | pd.DataFrame,
     view: CountView,
@@ -150,20 +130,12 @@ def _write(
     key: str,
     copy: bool,
 ) -> AnnData | pd.DataFrame | None:
-    values = pd.DataFrame(arrays["values"], index=view.obs_names, columns=names)
-    sd = pd.DataFrame(arrays["sd"], index=view.obs_names, columns=names) if "sd" in arrays else None
     if isinstance(data, pd.DataFrame):
+        values = pd.DataFrame(arrays["values"], index=view.obs_names, columns=names)
         values.attrs.update({"ood": arrays["ood"], "latent": arrays["latent"]} | uns)
-        if sd is not None:
+        if "sd" in arrays:
             values.attrs["sd"] = arrays["sd"]
         return values
     target = data.copy() if copy else data
-    if target.is_view:
-        target._init_as_actual(target.copy())
-    target.obsm[key] = values
-    target.obsm["X_midgd"] = arrays["latent"]
-    target.obs[f"{key}_ood"] = arrays["ood"]
-    target.uns[key] = uns
-    if sd is not None:
-        target.obsm[f"{key}_sd"] = sd
+    write_obsm(target, arrays, names, uns, key)
     return target if copy else None
