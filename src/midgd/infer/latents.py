@@ -8,6 +8,7 @@ binomial at the sample's depth, from the better of two starts.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -16,10 +17,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
-from midgd.infer.lbfgs import Optimum, maximise
+from midgd.infer.lbfgs import Objective, Optimum, Stage, maximise
 from midgd.infer.objective import LogPosterior
 
 Counts: TypeAlias = NDArray[Any] | sparse.csr_matrix
+
+
+ROUGH_TOLERANCE = 1e-3
+FLOAT32_NOISE, FLOAT64_NOISE = 5e-7, 1e-14
 
 
 @dataclass(frozen=True)
@@ -28,17 +33,25 @@ class InferenceOptions:
 
     Parameters
     ----------
-    max_steps
-        Upper limit of evaluations per sample.
     tolerance
-        A sample is done when the gain still to be expected in log posterior is below this.
+        A sample is done when the gain still to be expected in log posterior is below this. The default makes shares
+        equal to 1e-5 whatever the batch; float32 alone stalls near 1e-4.
+    max_steps
+        Upper limit of evaluations per sample and precision.
     rows
         Samples optimised together: sets speed and memory, not the result.
     """
 
+    tolerance: float = 1e-10
     max_steps: int = 100
-    tolerance: float = 1e-4
     rows: int = 64
+
+    def stages(self, rough: Objective, exact: Objective) -> list[Stage]:
+        """A pass in float32, and one in float64 where the tolerance asks for it."""
+        first = Stage(rough, max(self.tolerance, ROUGH_TOLERANCE), self.max_steps, FLOAT32_NOISE)
+        if self.tolerance >= ROUGH_TOLERANCE:
+            return [first]
+        return [first, Stage(exact, self.tolerance, self.max_steps, FLOAT64_NOISE)]
 
 
 class LatentInference:
@@ -60,6 +73,11 @@ class LatentInference:
         self.component_log_share = posterior.log_share(posterior.prior.means)
         self.inverse_curvature: dict[int, Tensor] = {}
 
+    @cached_property
+    def exact_posterior(self) -> LogPosterior:
+        """The log posterior in float64."""
+        return self.posterior.double()
+
     def __call__(self, counts: Counts) -> Optimum:
         """Latents of counts (n, G), dense or CSR, rows independent of each other."""
         parts = [
@@ -74,18 +92,15 @@ class LatentInference:
         inverse = self._preconditioner(library[:, 0])
         start = self._start(counts, library, inverse)
 
-        def objective(z: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-            if len(rows) == len(counts):
-                return self.posterior(z, counts, library)
-            return self.posterior(z, counts[rows], library[rows])
+        def rough(z: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+            return self.posterior(z.float(), counts[rows], library[rows])
 
-        return maximise(
-            objective,
-            start,
-            inverse,
-            max_steps=self.options.max_steps,
-            tolerance=self.options.tolerance,
-        )
+        def exact(z: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+            return self.exact_posterior(z, counts[rows].double(), library[rows].double())
+
+        optimum = maximise(self.options.stages(rough, exact), start.double(), inverse.double())
+        optimum.z = optimum.z.float()
+        return optimum
 
     def _start(self, counts: Tensor, library: Tensor, inverse: Tensor) -> Tensor:
         """The better of the most likely component mean and one Newton step from the centre of the prior."""

@@ -11,6 +11,8 @@ adds it for zero counts.
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor
 
@@ -49,9 +51,17 @@ class LogPosterior:
         self.weight = head.weight.detach()[:, genes].contiguous().to(device)
         self.bias = head.bias.detach()[genes].to(device)
         self.dispersion = head.dispersion.detach()[genes].to(device)
-        self.log_dispersion = self.dispersion.log()
         zero_logit = head.zero_logit.detach()[genes] if isinstance(head, ZeroInflatedNegativeBinomialHead) else None
         self.zero_logit = None if zero_logit is None else zero_logit.to(device)
+
+    def double(self) -> LogPosterior:
+        """The same in float64."""
+        exact = copy.copy(self)
+        exact.decoder, exact.prior = copy.deepcopy(self.decoder).double(), copy.deepcopy(self.prior).double()
+        for name in ("weight", "bias", "dispersion"):
+            setattr(exact, name, getattr(self, name).double())
+        exact.zero_logit = None if self.zero_logit is None else self.zero_logit.double()
+        return exact
 
     @property
     def n_latent(self) -> int:
@@ -85,12 +95,12 @@ class LogPosterior:
         """Log likelihood (n,) and its derivative by the log mean (n, G)."""
         odds = share * library
         odds /= self.dispersion
-        excess = odds.log1p()  # softplus(log odds)
-        logit = odds.clamp_min(FLOOR).log_()
-        total = counts + self.dispersion
-        value = torch.einsum("ng,ng->n", counts, logit) - torch.einsum("ng,ng->n", total, excess)
+        odds.clamp_min_(FLOOR)
+        excess = odds.log1p()  # s
+        shortfall = odds.reciprocal().log1p_()  # s - a: both terms stay of the size of r, so float32 is enough
+        value = -torch.einsum("ng,ng->n", counts, shortfall) - excess @ self.dispersion
         # x - (x + r) sigmoid(a), with sigmoid(a) = odds / (1 + odds)
-        slope = counts - total.mul_(odds).div_(odds + 1.0)
+        slope = counts - (counts + self.dispersion).mul_(odds).div_(odds + 1.0)
         if self.zero_logit is not None:
             self._inflate_zeros(value, slope, counts, excess)
         return value, slope

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,7 +80,10 @@ class Predictor:
         self.device = torch.device(device)
         self.genes = torch.from_numpy(genes).to(self.device)
         self.decoder, self.prior = reference.decoder.to(self.device), reference.prior.to(self.device)
-        self.readout = reference.readout.to(self.device) if reference.readout is not None else None
+        self.readout = None if reference.readout is None else copy.deepcopy(reference.readout).to(self.device)
+        if self.readout is not None and self.device.type != "mps":
+            # Sums over all genes: in float32 their last digits would depend on the number of rows.
+            self.readout.basis.data = self.readout.basis.data.double()
         self.everything = len(genes) == self.decoder.head("mrna").n_features
         posterior = LogPosterior(self.decoder, self.prior, self.genes, device=self.device)
         self.infer = LatentInference(posterior, options)

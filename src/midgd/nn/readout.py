@@ -47,7 +47,7 @@ class ProfileReadout(nn.Module):
 
     def forward(self, profile: Tensor, evidence: Tensor) -> Tensor:
         """log1p CPM of miRNAs, (n, n_mirnas), from profiles (n, n_genes) and evidence (n,)."""
-        scores = (profile - self.mean) @ self.basis
+        scores = ((profile - self.mean).to(self.basis.dtype) @ self.basis).to(profile.dtype)
         any_depth, deep = (scores @ self.slopes[i] + self.intercepts[i] for i in (0, 1))
         return torch.lerp(any_depth, deep, evidence[:, None]).clamp_min(0.0)
 

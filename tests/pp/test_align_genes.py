@@ -1,0 +1,19 @@
+import pytest
+
+import midgd
+
+
+def test_report_of_real_names():
+    report = midgd.pp.align_genes(midgd.datasets.pbmc68k_counts().var_names)
+    assert 680 <= report.matched <= report.n_query == 765
+    assert report.n_reference == len(midgd.reference.load().genes)
+
+
+def test_former_symbols_are_found():
+    names = [*midgd.reference.load().card["genes"]["symbol"][:600], "SEPT7"]
+    assert midgd.pp.align_genes(names).matched == 601
+
+
+def test_too_few_genes():
+    with pytest.raises(ValueError, match="match"):
+        midgd.pp.align_genes([f"nothing{i}" for i in range(1000)])
