@@ -34,8 +34,8 @@ class Pairs:
         return (self.obs["split"] == name).to_numpy()
 
 
-def load_pairs() -> Pairs:
-    """All paired samples."""
+def load_pairs(*, as_stored: bool = False) -> Pairs:
+    """All paired samples; ``as_stored`` takes the zeros of stem-loops that a cohort did not annotate at their word."""
     tables = {name: [_read(name, part) for part in ("mrna", "mirna_stemloop")] for name in TABLES}
     genes = list(tables[TABLES[0]][0].var_names)
     stem_loops = sorted(set().union(*(mirna.var_names for _, mirna in tables.values())))
@@ -48,7 +48,7 @@ def load_pairs() -> Pairs:
         for modality, table, features in (("mrna", mrna, genes), ("mirna", mirna, stem_loops)):
             x, measured = _widen(table[fresh], features)
             mask = np.repeat(measured[None], len(x), 0)
-            if modality == "mirna":
+            if modality == "mirna" and not as_stored:
                 mask[np.ix_(old, unseen)] = False
             counts[modality].append(x)
             seen[modality].append(mask)

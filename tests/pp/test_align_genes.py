@@ -15,5 +15,5 @@ def test_former_symbols_are_found():
 
 
 def test_too_few_genes():
-    with pytest.raises(ValueError, match="match"):
+    with pytest.raises(ValueError, match="0 of 16,875 reference genes"):
         midgd.pp.align_genes([f"nothing{i}" for i in range(1000)])

@@ -44,7 +44,7 @@ def test_known_biology_of_blood(pbmc):
     # miR-142 is among the most abundant in every leukocyte; miR-122 is the liver's
     rank = adata.obsm["mirna"].rank(axis=1, ascending=False)
     assert rank["hsa-miR-142-3p"].max() <= 60
-    assert rank["hsa-miR-122-5p"].min() > 300
+    assert rank["hsa-miR-122-5p"].median() > 300
 
 
 def test_contract(few, expected):
@@ -205,7 +205,7 @@ def broken(few: ad.AnnData, how: str) -> ad.AnnData:
         ("names", "obs_names_make_unique"),
         ("mouse", "human"),
         ("mouse ids", "human"),
-        ("genes", "unknown0"),
+        ("genes", "288 of .* reference genes found.*RP11-782C8.1.*A1BG"),
     ],
 )
 @pytest.mark.filterwarnings("ignore")
