@@ -113,6 +113,17 @@ def test_wide_ridge_reads_only_the_wide_table(pairs: tuple[PairedData, PairedDat
     np.testing.assert_allclose(predicted[:, 10:], np.tile(train.log_cpm.mean(0)[10:], (len(test), 1)))
 
 
+def test_wide_ridge_takes_the_table_of_the_right_level(pairs: tuple[PairedData, PairedData], dev_data: Path) -> None:
+    train, test = pairs
+    wide = load("common", dev_data).subset(np.arange(40))
+    other = PairedData(wide.x, wide.y, wide.genes, wide.mirnas + "-5p", wide.obs)
+    first, second = WideRidge("first"), WideRidge("second")
+    first.fit(train, extra={"common": other, "mature-common": wide})
+    second.fit(train, extra={"common": wide})
+    present = np.ones(60, dtype=bool)
+    np.testing.assert_allclose(first.predict(test.x, present), second.predict(test.x, present))
+
+
 def test_xgboost_takes_the_most_variable_genes(pairs: tuple[PairedData, PairedData]) -> None:
     train, _ = pairs
     arm = XGBoost(n_genes=7)

@@ -53,6 +53,7 @@ def test_end_to_end_with_files(dev_data: Path, tmp_path: Path) -> None:
     assert value(table, "mean", "bulk", "spearman") == 0
     assert value(table, "ridge", "bulk", "spearman", "n") == 24
     assert "fold_difference" in set(table[table["setting"] == "loco-full/all"]["metric"])
+    assert not any(m.startswith("downstream/") for m in table[table["setting"] == "loco-full/all"]["metric"])
     assert "downstream/ordering" in set(table[table["setting"] == "mixture/1000"]["metric"])
     pd.testing.assert_frame_equal(pd.read_csv(out.with_suffix(".csv")), table, check_dtype=False)
     assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")

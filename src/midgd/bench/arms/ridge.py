@@ -76,7 +76,7 @@ class Ridge:
 
 
 class WideRidge(Ridge):
-    """Ridge on the table with more tissues and fewer genes ("common"), where a setting allows it.
+    """Ridge on the table with more tissues and fewer genes ("common", or "mature-common"), where a setting allows it.
 
     Falls back to the setting's own training data when there is no such table.
     """
@@ -85,7 +85,9 @@ class WideRidge(Ridge):
 
     def fit(self, train: PairedData, *, seed: int = 0, extra: Extra | None = None) -> None:
         """Solve on the genes and miRNAs that both tables have."""
-        wide = (extra or {}).get("common", train)
+        # Mature names are only in the mature table: take the one that knows most of the miRNAs asked for.
+        tables = [extra[name] for name in ("common", "mature-common") if extra and name in extra]
+        wide = max(tables, key=lambda table: int(train.mirnas.isin(table.mirnas).sum()), default=train)
         self.columns_, self.known_ = train.genes.isin(wide.genes), train.mirnas.isin(wide.mirnas)
         self.mean_ = train.log_cpm.mean(axis=0)
         super().fit(wide.select(train.genes[self.columns_], train.mirnas[self.known_]), seed=seed)
