@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from anndata import AnnData
+from mudata import MuData
+from numpy.typing import NDArray
+from scvi.data._constants import _SETUP_ARGS_KEY, _SETUP_METHOD_NAME
+from scvi.model._utils import parse_device_args
+
+from midgd.model._card import CARD_KEY, history_of, model_card, registry_of
+from midgd.model._queries import QueryableModel
+from midgd.model._training import held_out_errors, history_frames, train_options
+from midgd.model._training_data import TrainingData, held_out_rows, read_training_data
+from midgd.nn import DecoderSpec
+from midgd.reference import Reference
+from midgd.reference.store import read
+from midgd.train import fit, fit_readout
+
+
+class MIDGD(QueryableModel):
+    """Deep generative decoder of mRNA and miRNA :cite:p:`Zamani26`.
+
+    One latent per sample, with a mixture of Gaussians as its prior, is decoded to the shares of both modalities.
+    There is no encoder: latents are found by maximum a posteriori, those of the training samples together with the
+    decoder, that of any query from its mRNA counts alone. The computation is that of :mod:`midgd.train` and
+    :func:`midgd.tl.infer_mirna`; this class holds it together for data of your own.
+
+    Parameters
+    ----------
+    adata
+        AnnData or MuData that has been registered via :meth:`~midgd.model.MIDGD.setup_anndata` or
+        :meth:`~midgd.model.MIDGD.setup_mudata`.
+    n_latent
+        Dimensionality of the latent space.
+    n_hidden
+        Number of nodes per hidden layer; 0 for a log-linear decoder.
+    n_layers
+        Number of hidden layers.
+    n_components
+        Number of components of the prior.
+    likelihoods
+        ``{"mrna": ..., "mirna": ...}``, each ``"nb"`` (default) or ``"zinb"``.
+    readout
+        Fit the linear readout of the denoised profile (:mod:`midgd.nn.readout`), which is more accurate than miRNA
+        decoded from the latent alone.
+    **decoder_kwargs
+        Further arguments of :class:`~midgd.nn.DecoderSpec`: ``skip``, ``dispersion_floor``, ``activation``.
+
+    Examples
+    --------
+    >>> midgd.model.MIDGD.setup_mudata(mdata, modalities={"mrna": "rna", "mirna": "mirna"})
+    >>> model = midgd.model.MIDGD(mdata)
+    >>> model.train()
+    >>> mirna = model.infer_mirna(adata)
+
+    Notes
+    -----
+    The validation part is held out at random. Where several samples come from one patient, choose it yourself by
+    patient (``validation_indices=`` of :meth:`train`), or held-out errors look too small.
+    """
+
+    def __init__(
+        self,
+        adata: AnnData | MuData | None = None,
+        n_latent: int = 64,
+        n_hidden: int = 100,
+        n_layers: int = 2,
+        n_components: int = 20,
+        *,
+        likelihoods: Mapping[str, str] | None = None,
+        readout: bool = True,
+        registry: dict[str, Any] | None = None,
+        **decoder_kwargs: Any,
+    ) -> None:
+        self.spec = DecoderSpec(
+            n_latent, n_hidden, n_layers, likelihoods=dict(likelihoods) if likelihoods else None, **decoder_kwargs
+        )
+        self.n_components, self.readout = n_components, readout
+        self._init_base(adata, registry)
+        self.training_latents_: pd.DataFrame | None = None
+        self._model_summary_string = (
+            f"MIDGD model with the following parameters: \nn_latent: {n_latent}, n_hidden: {n_hidden}, "
+            f"n_layers: {n_layers}, n_components: {n_components}, likelihoods: mrna "
+            f"{self.spec.likelihood('mrna')}, mirna {self.spec.likelihood('mirna')}, readout: {readout}"
+        )
+
+    def train(
+        self,
+        max_epochs: int = 40,
+        accelerator: str = "auto",
+        devices: int | list[int] | str = "auto",
+        train_size: float = 0.9,
+        validation_indices: Sequence[int] | None = None,
+        batch_size: int = 64,
+        early_stopping: bool = True,
+        seed: int = 0,
+        checkpoint: str | Path | None = None,
+        plan_kwargs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Train the model.
+
+        The validation samples are inferred from their mRNA as a query would be. They decide when to stop and tell
+        how wrong the model is: without them there are no standard deviations and no out-of-domain scores.
+
+        Parameters
+        ----------
+        max_epochs
+            Length of the schedule in passes through the training samples.
+        accelerator, devices
+            As in scvi-tools: ``"cpu"``, ``"gpu"``, ``"auto"``, ..., and one device.
+        train_size
+            Part of the paired samples to train on; 1 to train on all.
+        validation_indices
+            Rows of the data to hold out instead of a random choice.
+        batch_size
+            Minibatch size.
+        early_stopping
+            Stop when the held-out miRNA likelihood has not become better for a while and keep the best weights.
+        seed
+            Of the split, the initial weights and the order of minibatches.
+        checkpoint
+            File to write after each epoch and to resume from if it exists.
+        plan_kwargs
+            Further fields of :class:`~midgd.train.TrainOptions`, for example ``{"lr_decoder": 1e-3}``.
+
+        Raises
+        ------
+        ValueError
+            If there is no data, an argument is out of range, or no row has both modalities.
+        """
+        if self.adata is None:
+            raise ValueError("this model was loaded without data: MIDGD.load(folder, adata=mdata) to train on data.")
+        data = read_training_data(self.adata_manager, self._setup_args["source_key"])
+        held_out = self._held_out(data, train_size, validation_indices, seed)
+        training = np.setdiff1d(np.arange(len(data.rows)), held_out)
+        options = train_options(
+            plan_kwargs,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            early_stopping=early_stopping and len(held_out) > 0,
+            seed=seed,
+        )
+        _, _, self._device = parse_device_args(accelerator, devices, return_device="torch", validate_single_device=True)
+        mosaic = data.mosaic.take(training)
+        fitted = fit(
+            mosaic,
+            self.spec,
+            n_components=self.n_components,
+            options=options,
+            validation=data.mosaic.take(held_out) if len(held_out) else None,
+            checkpoint=None if checkpoint is None else Path(checkpoint),
+            device=self._device,
+        )
+        readout = fit_readout(fitted.decoder, fitted.prior, mosaic) if self.readout else None
+        self.history_ = history_frames(fitted.history)
+        init = asdict(self.spec) | {"n_components": self.n_components, "readout": self.readout}
+        card = model_card(data, len(training), options, init=init, registry=self.registry_, history=self.history_)
+        reference = Reference(card, fitted.decoder, fitted.prior, readout)
+        self._reference = replace(reference, calibration=held_out_errors(reference, data, held_out))
+        self.train_indices_, self.validation_indices_ = data.rows[training], data.rows[held_out]
+        # By name, not by row number: a subset or another order of the data cannot mix them up.
+        self.training_latents_ = pd.DataFrame(fitted.latents, index=self.adata.obs_names[self.train_indices_])
+        self.is_trained_ = True
+
+    def _held_out(
+        self, data: TrainingData, train_size: float, chosen: Sequence[int] | None, seed: int
+    ) -> NDArray[np.int64]:
+        """Positions in the training data that are held out."""
+        if chosen is not None:
+            wanted = np.isin(data.rows, np.arange(self.adata.n_obs)[np.asarray(chosen)])
+            rows = np.flatnonzero(wanted & data.paired)
+            if not len(rows) or len(rows) == data.paired.sum():
+                raise ValueError(
+                    f"validation_indices= holds {len(rows)} of the {data.paired.sum()} rows that have both modalities;"
+                    " give some, and leave some for training."
+                )
+            return rows
+        if not 0 < train_size <= 1:
+            raise ValueError(f"train_size={train_size} must be above 0 and at most 1.")
+        key = self._setup_args["labels_key"]
+        labels = None if key is None else self.adata.obs[key].astype(str).to_numpy()[data.rows]
+        return held_out_rows(data.paired, 1.0 - train_size, labels, seed)
+
+    @property
+    def device(self) -> torch.device:
+        """Where queries are computed; where the model was trained unless :meth:`to_device` says otherwise."""
+        return self._device
+
+    def to_device(self, device: str | int | torch.device) -> None:
+        """Choose where queries are computed: ``"cpu"``, ``"cuda:0"``, ..."""
+        self._device = torch.device(device)
+
+    def to_reference(self, path: str | Path, *, name: str | None = None, half_precision: bool = False) -> Path:
+        """Write the model as a reference that :func:`midgd.tl.infer_mirna` takes.
+
+        Parameters
+        ----------
+        path
+            The folder; one that already holds a reference is replaced.
+        name
+            Name on the card; default that of the folder.
+        half_precision
+            Store large matrices with 16 bits: half the size, shares change by about 1e-3.
+
+        Returns
+        -------
+        The folder, to be passed as ``reference=``.
+        """
+        card = {key: value for key, value in self.reference.card.items() if key != CARD_KEY}
+        card |= {"name": name or Path(path).name, "half_precision": half_precision}
+        return replace(self.reference, card=card).save(path)
+
+    def save(self, dir_path: str | Path, *, overwrite: bool = False) -> None:
+        """Save the model as a folder of safetensors and JSON; nothing in it can run when it is loaded.
+
+        The data and the latents of its rows are not saved. The folder is a reference as well.
+
+        Parameters
+        ----------
+        dir_path
+            The folder.
+        overwrite
+            Replace a model that is already there.
+        """
+        reference = self.reference
+        if Path(dir_path).exists() and not overwrite:
+            raise FileExistsError(f"{dir_path} exists: choose another folder, or overwrite=True to replace the model.")
+        reference.save(dir_path)
+
+    @classmethod
+    def load(
+        cls,
+        dir_path: str | Path,
+        adata: AnnData | MuData | None = None,
+        accelerator: str = "auto",
+        device: int | str = "auto",
+    ) -> MIDGD:
+        """Load a saved model.
+
+        Parameters
+        ----------
+        dir_path
+            Folder written by :meth:`save`.
+        adata
+            Data to register with the model, of any number of rows. None loads the model without data: pass the data
+            to its methods.
+        accelerator, device
+            Where queries are computed.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no model in the folder.
+        ValueError
+            If the files are damaged, or hold a reference that this class did not write.
+        """
+        reference = read(Path(dir_path))
+        saved = reference.card.get(CARD_KEY)
+        if saved is None:
+            raise ValueError(
+                f"{dir_path} is a reference, not a saved MIDGD: use it with midgd.tl.infer_mirna(adata, reference=...)."
+            )
+        registry = registry_of(saved["setup"])
+        if adata is not None:
+            getattr(cls, registry[_SETUP_METHOD_NAME])(adata, **registry[_SETUP_ARGS_KEY])
+        model = cls(adata, registry=registry, **saved["init"])
+        model._reference, model.is_trained_ = reference, True
+        model.history_ = history_of(saved)
+        _, _, model._device = parse_device_args(accelerator, device, return_device="torch", validate_single_device=True)
+        return model
