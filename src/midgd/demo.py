@@ -11,6 +11,16 @@ from anndata import AnnData
 from midgd.settings import logger
 
 LABELS = "bulk_labels"
+# The eleven sorted populations of the data, by the start of their names, in lineage order.
+LINEAGES = {
+    "CD34": "CD34+ progenitor",
+    "CD14": "CD14+ monocyte",
+    "Dendritic": "dendritic",
+    "CD19": "B",
+    "CD56": "NK",
+    "CD8": "CD8+ T",
+    "CD4": "CD4+ T",
+}
 # Known from sorted blood cells, and what the figure is read against.
 MARKERS = {
     "hsa-miR-223-3p": "myeloid",
@@ -53,13 +63,16 @@ def _draw_umap(mirna: AnnData, path: Path) -> None:
     import matplotlib.pyplot as plt
     import scanpy as sc
 
-    panels = [LABELS, *list(MARKERS)[:4], "mirna_ood"]
+    lineage = mirna.copy()
+    lineage.obs["cell type"] = [_lineage(label) for label in mirna.obs[LABELS]]
+    panels = ["cell type", *list(MARKERS)[:4], "mirna_ood"]
     figure, axes = plt.subplots(2, 3, figsize=(13, 7.5), layout="constrained")
     for axis, name in zip(axes.flat, panels, strict=True):
-        title = {LABELS: "cell type", "mirna_ood": "out-of-domain score"}.get(name, f"{name} ({MARKERS.get(name)})")
+        title = f"{name} ({MARKERS[name]})" if name in MARKERS else name.replace("mirna_ood", "out-of-domain score")
         colors = {"color_map": "magma" if name == "mirna_ood" else "viridis"}
-        style = {"legend_loc": "on data", "legend_fontsize": 6, "legend_fontoutline": 2} if name == LABELS else colors
-        sc.pl.umap(mirna, color=name, ax=axis, show=False, frameon=False, title=title, **style)
+        legend = {"legend_loc": "on data", "legend_fontsize": 7, "legend_fontoutline": 2}
+        style = legend if name == "cell type" else colors
+        sc.pl.umap(lineage, color=name, ax=axis, show=False, frameon=False, title=title, **style)
     _save(figure, path)
 
 
@@ -86,10 +99,13 @@ def _draw_dotplot(mirna: AnnData, path: Path) -> None:
     _save(plot.fig, path)
 
 
+def _lineage(label: object) -> str:
+    return next(name for start, name in LINEAGES.items() if str(label).startswith(start))
+
+
 def _order_by_lineage(labels: pd.Series) -> list[str]:
-    lineage = ("CD34", "CD14", "Dendritic", "CD19", "CD56", "CD8", "CD4")
-    present = labels.astype(str).unique()
-    return sorted(present, key=lambda name: next(i for i, prefix in enumerate(lineage) if name.startswith(prefix)))
+    order = list(LINEAGES.values())
+    return sorted(labels.astype(str).unique(), key=lambda label: order.index(_lineage(label)))
 
 
 def _scaled_means(mirna: AnnData, order: list[str]) -> pd.DataFrame:
