@@ -89,10 +89,10 @@ def negative_binomial_log_prob(counts: Tensor, log_mean: Tensor, dispersion: Ten
     r"""Log NB(counts; mean, r), elementwise.
 
     With the logit :math:`a = \log(mean / r)` it reads
-    :math:`x\,(a - s) - r\,s + \log\binom{x + r - 1}{x}`, where s = softplus(a): the two first terms stay of
-    the size of r at any depth, which keeps float32 exact enough for libraries of 1e8 reads.
+    :math:`-x\,\mathrm{softplus}(-a) - r\,\mathrm{softplus}(a) + \log\binom{x + r - 1}{x}`: the two first terms
+    and their gradients stay of the size of r at any depth. The difference a - softplus(a) in place of
+    -softplus(-a) would lose them in float32 for counts of a million.
     """
     logit = log_mean - dispersion.log()
-    excess = softplus(logit)
     binomial = torch.lgamma(counts + dispersion) - torch.lgamma(dispersion) - torch.lgamma(counts + 1.0)
-    return counts * (logit - excess) - dispersion * excess + binomial
+    return binomial - counts * softplus(-logit) - dispersion * softplus(logit)
