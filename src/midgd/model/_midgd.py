@@ -174,7 +174,8 @@ class MIDGD(QueryableModel):
     ) -> NDArray[np.int64]:
         """Positions in the training data that are held out."""
         if chosen is not None:
-            wanted = np.isin(data.rows, np.arange(self.adata.n_obs)[np.asarray(chosen)])
+            index = np.asarray(chosen) if len(chosen) else np.empty(0, np.int64)
+            wanted = np.isin(data.rows, np.arange(self.adata.n_obs)[index])
             rows = np.flatnonzero(wanted & data.paired)
             if not len(rows) or len(rows) == data.paired.sum():
                 raise ValueError(
