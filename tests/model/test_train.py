@@ -10,6 +10,7 @@ import pytest
 
 from midgd.metrics import per_feature_correlation
 from midgd.model import MIDGD
+from midgd.model._training_data import held_out_rows
 
 QUICK: dict[str, Any] = {"max_epochs": 20, "batch_size": 16, "accelerator": "cpu"}
 
@@ -44,16 +45,25 @@ def test_same_numbers_as_the_functions_it_stands_on(make_model: Any, mdata: Any,
     assert model.reference.calibration is None and model.reference.readout is None
 
 
-def test_validation_takes_its_part_of_every_label_and_of_pairs_only(make_model: Any, mdata: Any) -> None:
+def test_validation_takes_pairs_only(make_model: Any, mdata: Any) -> None:
     mdata["mirna"].X[:30] = np.nan
     model = make_model(mdata, labels_key="cohort")
     model.train(max_epochs=1, accelerator="cpu", train_size=0.8)
     held_out = model.validation_indices_
     assert len(held_out) == 18 and held_out.min() >= 30
-    counts = mdata.obs["cohort"].iloc[held_out].value_counts()
-    expected = 0.2 * mdata.obs["cohort"].iloc[30:].value_counts()
-    assert (counts - expected).abs().max() <= 1
     assert set(model.train_indices_) | set(held_out) == set(range(120))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_split_takes_the_same_part_of_every_label(seed: int) -> None:
+    labels = np.repeat(["a", "b", "c"], (100, 50, 10))
+    candidates = np.arange(160) % 8 != 0
+    rows = held_out_rows(candidates, 0.2, labels, seed)
+    assert candidates[rows].all() and len(set(rows)) == 28
+    for label in "abc":
+        assert abs((labels[rows] == label).sum() - 0.2 * (labels[candidates] == label).sum()) <= 1
+    assert len(held_out_rows(candidates, 0.0, labels, seed)) == 0
+    assert len(held_out_rows(candidates, 1.0, None, seed)) == 139, "one is left for training"
 
 
 def test_no_latent_is_left_at_its_start_or_at_zero(model: MIDGD) -> None:
