@@ -99,8 +99,8 @@ class LogPosterior:
         excess = odds.log1p()  # s
         shortfall = odds.reciprocal().log1p_()  # s - a: both terms stay of the size of r, so float32 is enough
         value = -torch.einsum("ng,ng->n", counts, shortfall) - excess @ self.dispersion
-        # x - (x + r) sigmoid(a), with sigmoid(a) = odds / (1 + odds)
-        slope = counts - (counts + self.dispersion).mul_(odds).div_(odds + 1.0)
+        # x - (x + r) sigmoid(a) = (x - mean) / (1 + odds): of the size of r without cancelling terms of the size of x
+        slope = torch.addcmul(counts, odds, self.dispersion, value=-1.0).div_(odds + 1.0)
         if self.zero_logit is not None:
             self._inflate_zeros(value, slope, counts, excess)
         return value, slope
