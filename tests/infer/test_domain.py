@@ -1,0 +1,80 @@
+"""Misfit, out-of-domain score and expected errors against their formulas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from midgd.infer.domain import expected_sd, misfit, out_of_domain
+from midgd.nn import NegativeBinomialHead
+from midgd.reference import Calibration
+
+CALIBRATION = Calibration(
+    np.array([0.1, 0.5, 0.9], np.float32),
+    np.array([[0.9, 2.0], [0.5, 1.5], [0.4, 1.0]], np.float32),
+    np.array([[0.0, 1.0], [0.5, 1.0], [1.0, 3.0]], np.float32),
+)
+
+
+def f32(*values: float) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
+def test_misfit_equals_its_formula():
+    torch.manual_seed(0)
+    head = NegativeBinomialHead(2, 9).requires_grad_(False)
+    torch.nn.init.normal_(head.log_dispersion)
+    genes = torch.tensor([1, 4, 5, 8])
+    log_share = torch.log_softmax(torch.randn(3, 4), 1)
+    counts = torch.tensor(np.random.default_rng(0).poisson(20.0, (3, 4)), dtype=torch.float32)
+    r = head.dispersion[genes].numpy()
+    found = misfit(head, log_share, counts, genes)
+    for i in range(3):
+        m = log_share[i].exp().numpy() * counts[i].sum().item()
+        expected = np.log((((counts[i].numpy() - m) ** 2) / (1 + m / r)).sum() / m.sum())
+        assert found[i].item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_misfit_is_about_zero_where_the_model_holds_and_grows_where_not():
+    head = NegativeBinomialHead(2, 3_000).requires_grad_(False)
+    rng, r = np.random.default_rng(0), head.dispersion.numpy()
+    log_share = torch.log_softmax(torch.randn(5, 3_000), 1)
+    mean = log_share.exp().numpy() * 2e4
+    counts = torch.tensor(rng.poisson(rng.gamma(r, mean / r)), dtype=torch.float32)
+    genes = torch.arange(3_000)
+    assert misfit(head, log_share, counts, genes).abs().max() < 0.5
+    assert (misfit(head, log_share, counts.flip(1), genes) > 1.0).all()
+
+
+def test_misfit_of_an_empty_row_is_finite():
+    head = NegativeBinomialHead(2, 4).requires_grad_(False)
+    assert torch.isfinite(misfit(head, torch.full((1, 4), 0.25).log(), torch.zeros(1, 4), torch.arange(4))).all()
+
+
+def test_score_at_the_median_and_at_the_95th_percentile():
+    evidence = f32(0.1, 0.1, 0.1, 0.5, 0.9, 0.9)
+    score = out_of_domain(CALIBRATION, f32(-3.0, 0.0, 1.0, 1.0, 1.0, 3.0), evidence)
+    np.testing.assert_allclose(score, [0.0, 0.0, 0.5, 0.5, 0.0, 0.5], atol=1e-6)
+    assert score.dtype == np.float32
+
+
+@given(evidence=st.floats(0, 1), misfits=st.lists(st.floats(-5, 50), min_size=2, max_size=10))
+def test_score_grows_with_the_misfit_within_its_bounds(evidence, misfits):
+    ordered = np.sort(np.array(misfits, np.float32))
+    score = out_of_domain(CALIBRATION, ordered, np.full(len(ordered), evidence, np.float32))
+    assert (np.diff(score) >= 0).all() and score.min() >= 0 and score.max() <= 1
+
+
+def test_far_outside_the_score_is_one():
+    assert out_of_domain(CALIBRATION, f32(100.0), f32(0.5))[0] == pytest.approx(1.0)
+
+
+def test_expected_sd_is_interpolated_and_widened_outside_the_domain():
+    evidence = f32(0.0, 0.1, np.sqrt(0.05), 0.9, 1.0, 0.9)
+    sd = expected_sd(CALIBRATION, evidence, f32(0, 0, 0, 0, 0, 1))
+    # halfway between two depths on the log scale is halfway between their errors
+    np.testing.assert_allclose(sd, [[0.9, 2], [0.9, 2], [0.7, 1.75], [0.4, 1], [0.4, 1], [0.8, 2]], rtol=1e-5)
+    assert sd.dtype == np.float32

@@ -1,0 +1,204 @@
+"""The predictor: what must not change its result, units, levels, errors."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+from scipy.stats import spearmanr
+
+from midgd.infer import InferenceOptions, Prediction, Predictor
+from midgd.infer.predict import UNITS, at_level, in_units, uncertainty
+from midgd.reference import Reference
+
+GENES = np.sort(np.random.default_rng(5).permutation(600)[:520])
+
+
+@pytest.fixture(scope="module")
+def counts(toy_pairs) -> np.ndarray:
+    """Bulk and shallow samples, one of them empty."""
+    bulk = toy_pairs.mrna[~toy_pairs.train][:, GENES]
+    shallow = np.random.default_rng(0).poisson(bulk * (2_000 / bulk.sum(1, keepdims=True)))
+    rows = np.vstack([bulk[:10], shallow[:19], np.zeros((1, len(GENES)))])
+    return rows.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def predicted(toy_reference, counts) -> Prediction:
+    return Predictor(toy_reference, GENES)(counts)
+
+
+def assert_same(one: Prediction, two: Prediction, rows: np.ndarray | slice = slice(None)) -> None:
+    for field in dataclasses.fields(Prediction):
+        a, b = getattr(one, field.name), getattr(two, field.name)[rows]
+        np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-4 if field.name == "latent" else 1e-5, err_msg=field.name)
+    np.testing.assert_allclose(in_units(one.share, "log1p_cpm"), in_units(two.share[rows], "log1p_cpm"), atol=1e-5)
+
+
+def test_shapes_and_types(predicted, counts, toy_reference):
+    n = len(counts)
+    assert predicted.share.shape == (n, 40) and predicted.latent.shape == (n, toy_reference.prior.n_latent)
+    assert predicted.evidence.shape == predicted.misfit.shape == predicted.ood.shape == (n,)
+    for name in ("share", "latent", "evidence", "misfit", "ood"):
+        values = getattr(predicted, name)
+        assert values.dtype == np.float32 and np.isfinite(values).all(), name
+    assert predicted.converged.dtype == bool and predicted.converged.all()
+
+
+def test_predicts_held_out_mirna(predicted, toy_pairs):
+    truth = toy_pairs.mirna[~toy_pairs.train][:10]
+    rho = [spearmanr(p, t).statistic for p, t in zip(predicted.share, truth, strict=False)]
+    assert np.mean(rho) > 0.9
+
+
+@pytest.mark.parametrize("rows", [1, 7, 256])
+def test_chunks_do_not_matter(toy_reference, counts, predicted, rows):
+    assert_same(Predictor(toy_reference, GENES, options=InferenceOptions(rows=rows))(counts), predicted)
+
+
+@pytest.mark.parametrize("convert", [sparse.csr_matrix, lambda x: x.astype(np.float64), lambda x: x.astype(np.int64)])
+def test_storage_does_not_matter(toy_reference, counts, predicted, convert):
+    assert_same(Predictor(toy_reference, GENES)(convert(counts)), predicted)
+
+
+def test_order_of_samples_does_not_matter(toy_reference, counts, predicted):
+    order = np.random.default_rng(1).permutation(len(counts))
+    assert_same(Predictor(toy_reference, GENES)(counts[order]), predicted, order)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_do_not_matter(toy_reference, counts, predicted, threads):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        assert_same(Predictor(toy_reference, GENES)(counts), predicted)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_order_of_genes_does_not_matter(toy_reference, counts, predicted):
+    order = np.random.default_rng(2).permutation(len(GENES))
+    assert_same(Predictor(toy_reference, GENES[order])(counts[:, order]), predicted)
+
+
+def test_absent_genes_are_not_zeros(toy_reference, counts, predicted):
+    zeros = np.zeros((len(counts), 600), np.float32)
+    zeros[:, GENES] = counts
+    filled = Predictor(toy_reference, np.arange(600))(zeros)
+    assert np.abs(filled.share[:10] - predicted.share[:10]).max() > 1e-3
+
+
+def test_predicting_leaves_the_reference_as_it_was(toy_reference, counts):
+    before = {k: v.clone() for k, v in toy_reference.readout.state_dict().items()}
+    Predictor(toy_reference, GENES)(counts[:2])
+    after = toy_reference.readout.state_dict()
+    assert all(torch.equal(after[k], v) and after[k].dtype == v.dtype for k, v in before.items())
+
+
+def test_empty_rows_are_flagged(predicted):
+    assert predicted.ood[-1] == 1.0 and predicted.evidence[-1] == 0.0
+    assert predicted.share[-1].sum() == pytest.approx(1.0, abs=1e-5)
+    assert (predicted.ood[:-1] < 1.0).all()
+
+
+def test_shuffled_genes_are_out_of_domain(toy_reference, counts, predicted):
+    strange = Predictor(toy_reference, GENES)(counts[:10, ::-1])
+    assert strange.ood.min() > 0.9 and np.median(predicted.ood[:10]) < 0.5
+
+
+def test_deeper_samples_have_more_evidence(predicted):
+    assert predicted.evidence[:10].min() > predicted.evidence[10:].max()
+
+
+@pytest.fixture(scope="module")
+def plain(toy_reference) -> Reference:
+    """The latent model alone."""
+    return Reference(toy_reference.card, toy_reference.decoder, toy_reference.prior)
+
+
+def test_without_readout_the_share_is_the_decoders(plain, counts, predicted):
+    alone = Predictor(plain, GENES)(counts)
+    with torch.no_grad():
+        expected = plain.decoder.log_share(torch.tensor(alone.latent), "mirna").exp().numpy()
+    np.testing.assert_allclose(alone.share, expected, rtol=1e-4)
+    np.testing.assert_allclose(alone.latent, predicted.latent, atol=1e-6)
+    assert np.abs(alone.share - predicted.share).max() > 1e-3  # the readout does something
+
+
+def test_without_calibration_there_are_no_scores_and_no_errors(plain, counts):
+    alone = Predictor(plain, GENES)(counts)
+    assert np.isnan(alone.ood[:-1]).all() and alone.ood[-1] == 1.0
+    with pytest.raises(ValueError, match="uncertainty"):
+        uncertainty(plain, alone, "stem-loop", "cpm")
+
+
+def test_shares_add_up_to_one(predicted):
+    np.testing.assert_allclose(predicted.share.sum(1), 1.0, atol=1e-5)
+    assert (predicted.share >= 0).all()
+
+
+def test_units_agree(predicted):
+    share, cpm, log = (in_units(predicted.share, units) for units in ("share", "cpm", "log1p_cpm"))
+    np.testing.assert_allclose(cpm.sum(1), 1e6, rtol=1e-5)
+    np.testing.assert_allclose(np.expm1(log.astype(float)), cpm, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(share * 1e6, cpm, rtol=1e-6)
+    assert share.dtype == cpm.dtype == log.dtype == np.float32
+    with pytest.raises(ValueError, match=r"tpm.*log1p_cpm"):
+        in_units(share, "tpm")
+
+
+def test_arms_never_exceed_their_stem_loops(toy_reference, toy_pairs, predicted):
+    mature = at_level(toy_reference, predicted.share, "mature")
+    assert mature.shape == (len(predicted.share), len(toy_pairs.matures)) and (mature.sum(1) <= 1 + 1e-5).all()
+    names = toy_pairs.matures
+    for stem in ("hsa-mir-21", "hsa-mir-375", "hsa-mir-10b"):
+        arms = [names.index(stem.replace("mir", "miR") + arm) for arm in ("-5p", "-3p")]
+        whole = predicted.share[:, toy_pairs.stem_loops.index(stem)]
+        assert (mature[:, arms].sum(1) <= whole * (1 + 1e-5)).all() and (mature[:, arms].sum(1) > 0.8 * whole).all()
+    np.testing.assert_array_equal(at_level(toy_reference, predicted.share, "stem-loop"), predicted.share)
+
+
+def test_loci_with_one_mature_sequence_are_summed(toy_reference, toy_pairs, predicted):
+    arms = toy_reference.arms
+    expected = np.zeros((len(predicted.share), len(toy_pairs.matures)))
+    for stem, name, fraction in zip(arms.stem_loop, arms.mature, arms.fraction, strict=True):
+        expected[:, name] += predicted.share[:, stem] * fraction
+    assert (arms.mature == toy_pairs.matures.index("hsa-let-7a-5p")).sum() == 3
+    np.testing.assert_allclose(at_level(toy_reference, predicted.share, "mature"), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("level", ["stem-loop", "mature"])
+@pytest.mark.parametrize("units", UNITS)
+def test_uncertainty_follows_the_units_to_first_order(toy_reference, predicted, level, units):
+    log_sd = uncertainty(toy_reference, predicted, level, "log1p_cpm").astype(float)
+    sd = uncertainty(toy_reference, predicted, level, units)
+    share = at_level(toy_reference, predicted.share, level).astype(float)
+    assert sd.shape == share.shape and sd.dtype == np.float32 and (sd > 0).all()
+    step, cpm = 1e-5, 1e6 * share
+
+    def back(log: np.ndarray) -> np.ndarray:
+        return {"log1p_cpm": log, "cpm": np.expm1(log), "share": np.expm1(log) / 1e6}[units]
+
+    slope = (back(np.log1p(cpm) + step) - back(np.log1p(cpm) - step)) / (2 * step)
+    np.testing.assert_allclose(sd, slope * log_sd, rtol=1e-3)
+
+
+def test_uncertainty_of_stem_loops_is_the_calibrated_error(toy_reference, predicted):
+    calibration = toy_reference.calibration
+    at = dataclasses.replace(
+        predicted, evidence=np.full_like(predicted.evidence, calibration.evidence[1]), ood=np.zeros_like(predicted.ood)
+    )
+    sd = uncertainty(toy_reference, at, "stem-loop", "log1p_cpm")
+    np.testing.assert_allclose(sd, np.broadcast_to(calibration.sd[1], sd.shape), rtol=1e-5)
+    wide = uncertainty(toy_reference, dataclasses.replace(at, ood=np.ones_like(at.ood)), "stem-loop", "log1p_cpm")
+    np.testing.assert_allclose(wide, 2 * sd, rtol=1e-5)
+
+
+def test_an_arm_inherits_the_error_of_its_stem_loop_and_adds_its_own(toy_reference, toy_pairs, predicted):
+    stem = uncertainty(toy_reference, predicted, "stem-loop", "log1p_cpm")
+    mature = uncertainty(toy_reference, predicted, "mature", "log1p_cpm")
+    i, j = toy_pairs.stem_loops.index("hsa-mir-21"), toy_pairs.matures.index("hsa-miR-21-5p")
+    np.testing.assert_allclose(mature[:, j], np.hypot(stem[:, i], toy_reference.arms.log_sd[j]), rtol=1e-4)
