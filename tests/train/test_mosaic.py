@@ -1,0 +1,53 @@
+"""Patterns of what was measured."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from midgd.train import Modality, Mosaic
+
+
+@given(mask=hnp.arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 5))), data=st.data())
+def test_groups_visit_every_measured_entry_once(mask, data):
+    modality = Modality.from_mask(np.zeros(mask.shape, np.float32), mask)
+    rows = np.array(data.draw(st.lists(st.integers(0, len(mask) - 1), unique=True)), np.int64)
+    visits = np.zeros(mask.shape, int)
+    for positions, features in modality.groups(rows):
+        visits[np.ix_(rows[positions], features)] += 1
+    expected = np.zeros(mask.shape, int)
+    expected[rows] = mask[rows]
+    np.testing.assert_array_equal(visits, expected)
+    np.testing.assert_array_equal(modality.measured, mask)
+    np.testing.assert_array_equal(modality.present, mask.any(1))
+
+
+def test_without_a_mask_everything_is_measured():
+    modality = Modality.from_mask(np.ones((3, 4), np.int64))
+    assert modality.counts.dtype == np.float32 and modality.measured.all() and modality.n_features == 4
+
+
+def test_take_by_mask_and_by_position():
+    counts = np.arange(12, dtype=np.float32).reshape(4, 3)
+    mask = counts % 2 == 0
+    mosaic = Mosaic({"mrna": Modality.from_mask(counts, mask), "mirna": Modality.from_mask(counts[:, :1])})
+    rows = np.array([3, 1])
+    part = mosaic.take(rows)
+    np.testing.assert_array_equal(part["mrna"].counts, counts[rows])
+    np.testing.assert_array_equal(part["mrna"].measured, mask[rows])
+    by_mask = mosaic.take(np.array([False, True, False, True]))
+    np.testing.assert_array_equal(by_mask["mrna"].counts, counts[[1, 3]])
+    assert len(part) == 2 and len(mosaic) == 4 and mosaic.sizes == {"mrna": 3, "mirna": 1}
+
+
+def test_shapes_that_disagree_are_refused():
+    counts = np.zeros((4, 3), np.float32)
+    with pytest.raises(ValueError, match="disagree"):
+        Modality(counts, np.ones((1, 2), bool), np.zeros(4, np.int64))
+    with pytest.raises(ValueError, match="disagree"):
+        Modality(counts, np.ones((1, 3), bool), np.zeros(3, np.int64))
+    with pytest.raises(ValueError, match="same samples"):
+        Mosaic({"mrna": Modality.from_mask(counts), "mirna": Modality.from_mask(counts[:2])})

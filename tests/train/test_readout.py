@@ -1,0 +1,193 @@
+"""The readout recovers a linear map; thinning; arms; calibration."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import spearmanr
+
+from midgd.infer import Predictor
+from midgd.nn import Decoder, DecoderSpec, GaussianMixture, denoised_profile
+from midgd.reference import Reference
+from midgd.train import Modality, Mosaic, ReadoutOptions, calibrate, fit_arms, fit_readout
+from midgd.train.calibrate import predict_held_out
+from midgd.train.depths import thin
+from midgd.train.readout import query_profiles
+
+DEEP = ReadoutOptions(depths=(None,), ridge=1e-6, rank=3)
+
+
+@pytest.fixture(scope="module")
+def linear() -> tuple[Decoder, GaussianMixture, Mosaic]:
+    """Very deep samples whose log miRNA is linear in three directions of the log mRNA; an untrained decoder."""
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(80, 3))
+    share = np.exp(rng.normal(0, 1, 60) + hidden @ rng.normal(0, 0.3, (3, 60)))
+    mirna = np.exp(4 + rng.normal(0, 1, 8) + hidden @ rng.normal(0, 0.3, (3, 8)))
+    mrna = 1e7 * share / share.sum(1, keepdims=True)
+    torch.manual_seed(0)
+    decoder = Decoder(DecoderSpec(n_latent=2, n_hidden=0), {"mrna": 60, "mirna": 8}).requires_grad_(False)
+    mosaic = Mosaic({"mrna": Modality.from_mask(mrna), "mirna": Modality.from_mask(mirna)})
+    return decoder, GaussianMixture(1, 2).requires_grad_(False), mosaic
+
+
+def log1p_cpm(counts: np.ndarray) -> np.ndarray:
+    return np.log1p(1e6 * counts / counts.sum(1, keepdims=True))
+
+
+def test_recovers_a_linear_map(linear):
+    decoder, prior, mosaic = linear
+    readout = fit_readout(decoder, prior, mosaic.take(np.arange(50)), dataclasses.replace(DEEP, rank=6))
+    held_out = mosaic.take(np.arange(50, 80))
+    profile, _ = query_profiles(decoder, prior, held_out, None, np.random.default_rng(0))
+    truth = log1p_cpm(held_out["mirna"].counts)
+    for evidence in (0.0, 1.0):  # learned at one depth only, both maps are the same
+        predicted = readout(torch.tensor(profile), torch.full((30,), evidence)).numpy()
+        error = ((predicted - truth) ** 2).sum() / ((truth - truth.mean(0)) ** 2).sum()
+        assert error < 0.02
+
+
+def test_equals_primal_ridge_at_full_rank(linear):
+    decoder, prior, mosaic = linear
+    options = ReadoutOptions(depths=(None, 2_000.0), ridge=0.5, rank=16, seed=3)
+    readout = fit_readout(decoder, prior, mosaic, options)
+    generator = np.random.default_rng(3)
+    profiles = [query_profiles(decoder, prior, mosaic, depth, generator)[0] for depth in options.depths]
+    target = log1p_cpm(mosaic["mirna"].counts)
+    penalty = 0.5 * ((profiles[0] - profiles[0].mean(0)) ** 2).sum() / 80
+    query = profiles[1][:5] + 0.3
+    for evidence, x, y in ((0.0, np.vstack(profiles), np.vstack([target, target])), (1.0, profiles[0], target)):
+        centred = (x - x.mean(0)).astype(float)
+        slopes = np.linalg.solve(centred.T @ centred + penalty * np.eye(60), centred.T @ (y - y.mean(0)))
+        expected = (query - x.mean(0)) @ slopes + y.mean(0)
+        found = readout(torch.tensor(query), torch.full((5,), evidence)).numpy()
+        np.testing.assert_allclose(found, expected, atol=5e-3)
+
+
+def test_rank_is_a_limit_and_a_larger_one_fits_better(linear):
+    decoder, prior, mosaic = linear
+    profile, _ = query_profiles(decoder, prior, mosaic, None, np.random.default_rng(0))
+    truth, errors = log1p_cpm(mosaic["mirna"].counts), []
+    for rank in (1, 2, 6):
+        readout = fit_readout(decoder, prior, mosaic, dataclasses.replace(DEEP, rank=rank))
+        maps = readout.basis @ readout.slopes[0]
+        assert readout.rank == rank and torch.linalg.matrix_rank(maps, rtol=1e-4) <= rank
+        errors.append(((readout(torch.tensor(profile), torch.zeros(80)).numpy() - truth) ** 2).mean())
+    assert errors[0] > errors[1] > errors[2]
+
+
+def test_samples_that_lack_a_modality_are_skipped(linear):
+    decoder, prior, mosaic = linear
+    seen = np.ones((80, 8), bool)
+    seen[50:] = False
+    partly = Mosaic({"mrna": mosaic["mrna"], "mirna": Modality.from_mask(mosaic["mirna"].counts, seen)})
+    one, two = (fit_readout(decoder, prior, m, DEEP).state_dict() for m in (partly, mosaic.take(np.arange(50))))
+    for name, value in one.items():
+        torch.testing.assert_close(value, two[name])
+
+
+def test_unmeasured_mirna_is_completed_by_the_decoder(linear):
+    decoder, prior, mosaic = linear
+    seen = np.ones((80, 8), bool)
+    seen[:, 7] = False  # never measured: all that is known about it is what the decoder says
+    partly = Mosaic({"mrna": mosaic["mrna"], "mirna": Modality.from_mask(mosaic["mirna"].counts, seen)})
+    readout = fit_readout(decoder, prior, partly, dataclasses.replace(DEEP, rank=8))
+    profile, decoded = query_profiles(decoder, prior, mosaic, None, np.random.default_rng(0))
+    found = readout(torch.tensor(profile), torch.ones(80)).numpy()[:, 7]
+    assert decoded[:, 7].mean() > 1.0
+    np.testing.assert_allclose(found.mean(), decoded[:, 7].mean(), atol=1e-2)
+
+
+def test_query_profiles_follow_the_patterns(linear):
+    decoder, prior, mosaic = linear
+    seen = np.ones((80, 60), bool)
+    seen[::2, 40:] = False
+    partly = Mosaic({"mrna": Modality.from_mask(mosaic["mrna"].counts, seen), "mirna": mosaic["mirna"]})
+    profile, decoded = query_profiles(decoder, prior, partly, None, np.random.default_rng(0))
+    full, full_decoded = query_profiles(decoder, prior, mosaic, None, np.random.default_rng(0))
+    np.testing.assert_allclose(profile[1::2], full[1::2], atol=1e-5)
+    np.testing.assert_allclose(decoded[1::2], full_decoded[1::2], atol=1e-5)
+    row, genes = mosaic["mrna"].take(np.array([2])).counts[:, :40], torch.arange(40)
+    infer = Predictor(_reference(decoder, prior), np.arange(40)).infer
+    log_share = decoder.log_share(infer(row).z, "mrna")
+    expected, _ = denoised_profile(decoder.head("mrna"), log_share, torch.tensor(row), genes)
+    np.testing.assert_allclose(profile[2], expected[0], atol=1e-3)
+
+
+def _reference(decoder: Decoder, prior: GaussianMixture) -> Reference:
+    card = {"name": "linear", "genes": {"symbol": [""] * 60}, "mirnas": {"name": [""] * 8}}
+    return Reference(card, decoder, prior)
+
+
+def test_thin_reaches_its_depth_and_leaves_shallow_rows():
+    rng = np.random.default_rng(0)
+    counts = np.vstack([rng.poisson(100.0, (200, 50)), rng.poisson(1.0, (5, 50)), np.zeros((1, 50))]).astype(np.float32)
+    thinned = thin(counts, 500.0, np.random.default_rng(1))
+    np.testing.assert_array_equal(thinned[200:], counts[200:])
+    library = thinned[:200].sum(1)
+    assert library.mean() == pytest.approx(500.0, rel=0.02)
+    assert library.var() == pytest.approx(500.0, rel=0.3)  # Poisson
+    assert thinned.dtype == np.float32 and (thinned == thinned.round()).all()
+    np.testing.assert_allclose(thinned[:200].mean(0), counts[:200].mean(0) / 10, rtol=0.15)
+    assert thin(counts, None, rng) is counts
+
+
+def test_arms_recover_the_fractions(toy_pairs):
+    arms = fit_arms(toy_pairs.mirna, toy_pairs.mature, toy_pairs.arms)
+    stem, mature = toy_pairs.stem_loops.index("hsa-mir-21"), toy_pairs.matures.index("hsa-miR-21-5p")
+    (i,) = np.flatnonzero((arms.stem_loop == stem) & (arms.mature == mature))
+    library = toy_pairs.mirna.sum(1) / toy_pairs.mature.sum(1)
+    expected = (toy_pairs.mature[:, mature] * library).sum() / toy_pairs.mirna[:, stem].sum()
+    assert arms.fraction[i] == pytest.approx(expected, rel=0.02)
+    share = toy_pairs.mirna / toy_pairs.mirna.sum(1, keepdims=True)
+    predicted, truth = share @ arms.matrix(40), toy_pairs.mature / toy_pairs.mature.sum(1, keepdims=True)
+    assert np.mean([spearmanr(p, t).statistic for p, t in zip(predicted, truth, strict=True)]) > 0.97
+    error = np.log1p(1e6 * truth) - np.log1p(1e6 * predicted)
+    np.testing.assert_allclose(arms.log_sd, np.sqrt((error**2).mean(0)), rtol=1e-3)
+
+
+def test_arms_of_a_stem_loop_never_exceed_it():
+    """The mature table has more reads than its stem-loop: fractions are scaled down, in proportion."""
+    stem = np.array([[10.0, 90.0]], np.float32)
+    mature = np.array([[30.0, 30.0, 40.0]], np.float32)
+    arms = fit_arms(stem, mature, np.array([[0, 0], [0, 1], [1, 2]]))
+    np.testing.assert_allclose(arms.fraction, [0.5, 0.5, 0.4 / 0.9], rtol=1e-6)
+
+
+def test_calibration_is_the_error_of_held_out_samples(toy_reference, toy_pairs):
+    held_out = toy_pairs.mosaic(~toy_pairs.train)
+    calibration = calibrate(toy_reference, held_out, depths=(None, 3_000.0, 500.0))
+    assert (np.diff(calibration.evidence) > 0).all() and calibration.sd.shape == (3, 40)
+    prediction = Predictor(toy_reference, np.arange(600))(held_out["mrna"].counts)
+    error = np.log1p(1e6 * prediction.share) - log1p_cpm(held_out["mirna"].counts)
+    np.testing.assert_allclose(calibration.sd[-1], np.sqrt((error**2).mean(0)), rtol=1e-3)
+    assert calibration.evidence[-1] == pytest.approx(np.median(prediction.evidence), rel=1e-4)
+    np.testing.assert_allclose(
+        calibration.misfit[-1], np.quantile(prediction.misfit, (0.5, 0.95)), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_calibration_ignores_what_was_not_measured(toy_reference, toy_pairs):
+    held_out = toy_pairs.mosaic(~toy_pairs.train)
+    seen = np.ones(held_out["mirna"].counts.shape, bool)
+    seen[5:, 0] = False  # measured in five samples: too few for an error of its own
+    counts = np.where(seen, held_out["mirna"].counts, np.nan)
+    partly = Mosaic({"mrna": held_out["mrna"], "mirna": Modality.from_mask(counts, seen)})
+    calibration = calibrate(toy_reference, partly, depths=(None,))
+    assert np.isfinite(calibration.sd).all()
+    assert calibration.sd[0, 0] == pytest.approx(np.median(calibration.sd[0, 1:]))
+
+
+def test_held_out_predictions_come_back_in_order(toy_reference, toy_pairs):
+    mrna = toy_pairs.mrna[~toy_pairs.train][:6]
+    seen = np.ones(mrna.shape, bool)
+    seen[[0, 2, 5], 400:] = False
+    mosaic = Mosaic({"mrna": Modality.from_mask(mrna, seen)})
+    found = predict_held_out(toy_reference, mosaic, None, np.random.default_rng(0))
+    for i in range(6):
+        genes = np.flatnonzero(seen[i])
+        expected = Predictor(toy_reference, genes)(mrna[[i]][:, genes])
+        np.testing.assert_allclose(found.share[[i]], expected.share, atol=1e-5)
