@@ -38,12 +38,25 @@ def save(reference: Reference, path: Path) -> Path:
         (partial / CARD).write_text(json.dumps(card, indent=1, ensure_ascii=False), encoding="utf-8")
         partial.chmod(0o755)  # mkdtemp makes it private
         (partial / WEIGHTS).chmod(0o644)
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(partial, path)
+        _exchange(partial, path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return path
+
+
+def _exchange(new: Path, path: Path) -> None:
+    """Move a folder into the place of an older one, which comes back if that fails."""
+    if not path.exists():
+        os.replace(new, path)
+        return
+    older = new.with_name(new.name + ".old")
+    os.replace(path, older)
+    try:
+        os.replace(new, path)
+    except OSError:
+        os.replace(older, path)
+        raise
+    shutil.rmtree(older, ignore_errors=True)
 
 
 def read(path: Path) -> Reference:
