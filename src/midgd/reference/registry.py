@@ -11,7 +11,7 @@ import pandas as pd
 
 from midgd.reference.reference import Reference
 from midgd.reference.store import CARD, read
-from midgd.settings import settings
+from midgd.settings import logger, settings
 
 BUNDLED = ("default",)
 
@@ -60,14 +60,22 @@ def available() -> pd.DataFrame:
     folders += sorted(p for p in (settings.data_dir / "references").glob("*") if (p / CARD).is_file())
     rows = {}
     for folder in folders:
-        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        rows[folder.name] = {
-            "n_samples": card.get("training", {}).get("n_samples", 0),
-            "n_genes": len(card["genes"]["symbol"]),
-            "n_stem_loops": len(card["mirnas"]["name"]),
-            "n_mature": len(card.get("matures", {}).get("name", [])),
-            "version": card.get("version", ""),
-            "sha256": str(card["sha256"])[:12],
-            "path": str(folder),
-        }
+        try:
+            rows[folder.name] = _summary(folder)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            # One broken folder must not hide the others.
+            logger.warning("%s is left out: its %s is damaged (%s)", folder, CARD, error)
     return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _summary(folder: Path) -> dict[str, object]:
+    card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+    return {
+        "n_samples": card.get("training", {}).get("n_samples", 0),
+        "n_genes": len(card["genes"]["symbol"]),
+        "n_stem_loops": len(card["mirnas"]["name"]),
+        "n_mature": len(card.get("matures", {}).get("name", [])),
+        "version": card.get("version", ""),
+        "sha256": str(card["sha256"])[:12],
+        "path": str(folder),
+    }
