@@ -1,0 +1,301 @@
+"""References as files: nothing is lost, nothing damaged is read, nothing foreign is overwritten."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from midgd.infer import Predictor
+from midgd.nn import Decoder, DecoderSpec, GaussianMixture
+from midgd.reference import Reference, load
+
+GENES, MIRNAS = 400, 300  # 400 x 300 weights are large enough to be stored in half precision
+
+
+def small(*, half: bool = False, **settings: Any) -> Reference:
+    torch.manual_seed(0)
+    spec = DecoderSpec(n_latent=3, **{"n_hidden": 4, "likelihoods": {"mirna": "zinb"}} | settings)
+    decoder = Decoder(spec, {"mrna": GENES, "mirna": MIRNAS}).requires_grad_(False)
+    prior = GaussianMixture(2, 3, radius=1.5, sharpness=4.0, typical_sd=0.3).requires_grad_(False)
+    card = {
+        "name": "small",
+        "half_precision": half,
+        "genes": {"symbol": [f"G{i}" for i in range(GENES)], "ensembl": [""] * GENES},
+        "mirnas": {"name": [f"hsa-mir-{i}" for i in range(MIRNAS)], "accession": [""] * MIRNAS},
+        "note": "Å µ-RNA",
+    }
+    return Reference(card, decoder, prior)
+
+
+def tensors(reference: Reference) -> dict[str, torch.Tensor]:
+    modules = {"decoder": reference.decoder, "prior": reference.prior, "readout": reference.readout}
+    return {f"{p}.{k}": v for p, m in modules.items() if m is not None for k, v in m.state_dict().items()}
+
+
+def assert_same(one: Reference, two: Reference) -> None:
+    assert tensors(one).keys() == tensors(two).keys()
+    for name, value in tensors(one).items():
+        assert torch.equal(value, tensors(two)[name]), name
+    for part in ("arms", "calibration"):
+        a, b = getattr(one, part), getattr(two, part)
+        assert (a is None) == (b is None)
+        for field in dataclasses.fields(a) if a is not None else ():
+            np.testing.assert_array_equal(getattr(a, field.name), getattr(b, field.name))
+            assert getattr(a, field.name).dtype == getattr(b, field.name).dtype
+
+
+@pytest.mark.parametrize("settings", [{}, {"n_hidden": 0}, {"skip": False, "activation": "relu", "n_layers": 1}])
+def test_model_without_extras_round_trip(tmp_path, settings):
+    reference = small(**settings)
+    path = reference.save(tmp_path / "deep" / "small")
+    back = load(path)
+    assert_same(back, reference)
+    assert back.decoder.spec == reference.decoder.spec
+    assert (back.prior.radius, back.prior.sharpness, back.prior.typical_sd) == (1.5, 4.0, 0.3)
+    assert back.readout is None and back.arms is None and back.calibration is None
+    assert back.card["note"] == "Å µ-RNA" and back.levels == ("stem-loop",)
+    assert not any(p.requires_grad for p in back.decoder.parameters()) and not back.decoder.training
+
+
+@pytest.mark.parametrize("without", [(), ("readout",), ("arms",), ("calibration",), ("readout", "arms", "calibration")])
+def test_round_trip_with_and_without_each_part(toy_reference, tmp_path, without):
+    reference = dataclasses.replace(toy_reference, **dict.fromkeys(without))
+    back = load(reference.save(tmp_path / "toy"))
+    assert_same(back, reference)
+    assert back.genes.symbols == reference.genes.symbols and back.levels == reference.levels
+    counts = np.random.default_rng(0).poisson(5.0, (3, 600))
+    one, two = (Predictor(r, np.arange(600))(counts) for r in (reference, back))
+    np.testing.assert_array_equal(one.share, two.share)
+
+
+def test_hash_is_that_of_the_weights_file(tmp_path):
+    path = small().save(tmp_path / "small")
+    digest = hashlib.sha256((path / "weights.safetensors").read_bytes()).hexdigest()
+    assert load(path).sha256 == digest and small().sha256 == ""
+    again = load(path).save(tmp_path / "again")
+    assert load(again).sha256 == digest
+
+
+def test_files_can_be_read_by_others(tmp_path):
+    path = small().save(tmp_path / "small")
+    assert path.stat().st_mode & 0o777 == 0o755
+    assert all(file.stat().st_mode & 0o044 == 0o044 for file in path.iterdir())
+    assert sorted(file.name for file in path.iterdir()) == ["card.json", "weights.safetensors"]
+
+
+def test_half_precision_is_smaller_and_close(toy_reference, tmp_path):
+    whole, half = small(n_hidden=400, n_layers=1), small(half=True, n_hidden=400, n_layers=1)
+    sizes = [(r.save(tmp_path / str(i)) / "weights.safetensors").stat().st_size for i, r in enumerate((whole, half))]
+    assert sizes[1] < 0.6 * sizes[0]
+    back = load(tmp_path / "1")
+    assert {v.dtype for v in tensors(back).values()} == {torch.float32}
+    z = torch.randn(5, 3)
+    torch.testing.assert_close(back.decoder.log_share(z, "mrna"), half.decoder.log_share(z, "mrna"), atol=1e-3, rtol=0)
+    # what is small stays exact: biases and dispersions
+    assert torch.equal(back.decoder.head("mrna").bias, half.decoder.head("mrna").bias)
+
+
+def flip_a_byte(folder: Path) -> None:
+    content = bytearray((folder / "weights.safetensors").read_bytes())
+    content[-7] ^= 1
+    (folder / "weights.safetensors").write_bytes(content)
+
+
+def truncate(folder: Path) -> None:
+    file = folder / "weights.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def empty(folder: Path) -> None:
+    (folder / "weights.safetensors").write_bytes(b"")
+
+
+def not_json(folder: Path) -> None:
+    (folder / "card.json").write_text('{"name": "sm', encoding="utf-8")
+
+
+def not_text(folder: Path) -> None:
+    (folder / "card.json").write_bytes(b"\xff\xfe\x00{")
+
+
+@pytest.mark.parametrize("damage", [flip_a_byte, truncate, empty, not_json, not_text])
+def test_damaged_files_are_refused(tmp_path, damage):
+    path = small().save(tmp_path / "small")
+    damage(path)
+    with pytest.raises(ValueError, match=r"small is damaged.*again"):
+        load(path)
+
+
+def rehash(folder: Path) -> None:
+    """Make the card agree with the weights: the damage has to be found by looking at them."""
+    card = json.loads((folder / "card.json").read_text())
+    card["sha256"] = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+    (folder / "card.json").write_text(json.dumps(card))
+
+
+def edit_weights(folder: Path, edit: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    weights = load_file(folder / "weights.safetensors")
+    edit(weights)
+    save_file(weights, folder / "weights.safetensors")
+    rehash(folder)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused(tmp_path, bad):
+    path = small().save(tmp_path / "small")
+    edit_weights(path, lambda w: w["prior.means"].view(-1)[:1].fill_(bad))
+    with pytest.raises(ValueError, match="not finite"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda w: w.pop("prior.means"),
+        lambda w: w.update({"decoder.heads.mrna.bias": torch.zeros(7)}),
+        lambda w: w.update({"decoder.extra": torch.zeros(1)}),
+        lambda w: w.update({"arms.fraction": torch.zeros(1)}),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(tmp_path, edit):
+    path = small().save(tmp_path / "small")
+    edit_weights(path, edit)
+    with pytest.raises(ValueError, match="damaged"):
+        load(path)
+
+
+def test_pickles_are_not_run(tmp_path):
+    path = small().save(tmp_path / "small")
+    torch.save({"a": torch.zeros(1)}, path / "weights.safetensors")
+    rehash(path)
+    with pytest.raises(ValueError, match="damaged"):
+        load(path)
+
+
+EDITS: dict[str, Any] = {
+    "genes": [{"symbol": ["A"], "ensembl": ["B"]}, {"symbol": 3}, [], None, "text"],
+    "mirnas": [{"name": ["A"]}, {"name": None}, 5],
+    "decoder": [{}, {"n_latent": "3"}, {"n_latent": 4}, {"n_latent": 3, "surprise": 1}, None, []],
+    "prior": [{}, {"n_components": "x"}, {"n_components": 9}, {"n_components": 2, "n_latent": 5}, None],
+    "readout_rank": ["many", None, 4],
+    "sha256": ["", None, 12, "0" * 64],
+    "format": [2, None, "1"],
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key, values in EDITS.items() for value in values])
+def test_an_edited_card_is_refused(tmp_path, key, value):
+    path = small().save(tmp_path / "small")
+    card = json.loads((path / "card.json").read_text())
+    (path / "card.json").write_text(json.dumps(card | {key: value}))
+    with pytest.raises(ValueError, match="small is damaged"):
+        load(path)
+
+
+@pytest.mark.parametrize("key", list(EDITS))
+def test_a_card_that_lacks_something_is_refused(tmp_path, key):
+    path = small().save(tmp_path / "small")
+    card = json.loads((path / "card.json").read_text())
+    del card[key]
+    (path / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ValueError, match="small is damaged"):
+        load(path)
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "3", '"text"'])
+def test_a_card_that_is_no_card_is_refused(tmp_path, content):
+    path = small().save(tmp_path / "small")
+    (path / "card.json").write_text(content)
+    with pytest.raises(ValueError, match="small is damaged"):
+        load(path)
+
+
+def test_a_card_must_list_what_the_weights_have():
+    reference = small()
+    short = reference.card | {"genes": {"symbol": ["A"], "ensembl": [""]}}
+    with pytest.raises(ValueError, match="400"):
+        Reference(short, reference.decoder, reference.prior)
+
+
+@pytest.mark.parametrize("missing", ["card.json", "weights.safetensors"])
+def test_a_missing_file_is_named(tmp_path, missing):
+    path = small().save(tmp_path / "small")
+    (path / missing).unlink()
+    with pytest.raises(FileNotFoundError, match=missing):
+        load(path)
+
+
+def test_an_older_reference_is_replaced_as_a_whole(tmp_path, toy_reference):
+    path = small().save(tmp_path / "x")
+    (path / "leftover.txt").write_text("of the older one")
+    assert load(toy_reference.save(path)).name == "toy"
+    assert not (path / "leftover.txt").exists()
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_foreign_folder_or_file_is_left_alone(tmp_path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter.txt").write_text("important")
+    (tmp_path / "file").write_text("important")
+    for name in ("thesis", "file"):
+        with pytest.raises(FileExistsError, match="not a reference"):
+            small().save(tmp_path / name)
+    assert (tmp_path / "thesis" / "chapter.txt").read_text() == (tmp_path / "file").read_text() == "important"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "thesis"]
+
+
+@pytest.mark.parametrize("culprit", ["midgd.reference.store.save_file", "midgd.reference.store.os.replace"])
+def test_a_failure_leaves_no_temporary_folder(tmp_path, monkeypatch, culprit):
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(culprit, fail)
+    with pytest.raises(OSError, match="disk full"):
+        small().save(tmp_path / "new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_leaves_the_older_reference(tmp_path, monkeypatch):
+    path = small().save(tmp_path / "x")
+
+    def fail(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("midgd.reference.store.save_file", fail)
+    with pytest.raises(OSError, match="disk full"):
+        small(n_hidden=0).save(path)
+    assert load(path).decoder.spec.n_hidden == 4
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_failed_exchange_leaves_the_older_reference(tmp_path, monkeypatch):
+    path = small().save(tmp_path / "x")
+    replace = os.replace
+
+    def fail(source: Any, target: Any) -> None:
+        if Path(target) == path:
+            monkeypatch.setattr("midgd.reference.store.os.replace", replace)
+            raise OSError("no")
+        replace(source, target)
+
+    monkeypatch.setattr("midgd.reference.store.os.replace", fail)
+    with pytest.raises(OSError, match="no"):
+        small(n_hidden=0).save(path)
+    assert load(path).decoder.spec.n_hidden == 4
+    assert [p.name for p in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_copied_folder_is_a_reference(tmp_path, toy_reference_path, toy_reference):
+    shutil.copytree(toy_reference_path, tmp_path / "copy")
+    assert_same(load(str(tmp_path / "copy")), toy_reference)
