@@ -1,6 +1,7 @@
 """Trained models as files: safetensors weights beside a JSON card."""
 
+from midgd.reference.paper import convert_midgd_paper
 from midgd.reference.reference import Arms, Calibration, Reference
 from midgd.reference.registry import available, load
 
-__all__ = ["Arms", "Calibration", "Reference", "available", "load"]
+__all__ = ["Arms", "Calibration", "Reference", "available", "convert_midgd_paper", "load"]
