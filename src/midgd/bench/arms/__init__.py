@@ -8,6 +8,7 @@ from midgd.bench.arms.base import Arm, IntervalArm, log_share
 from midgd.bench.arms.boosting import XGBoost
 from midgd.bench.arms.learned import Learned, knn, mlp, pca_ridge, pls
 from midgd.bench.arms.means import CohortMean, Mean
+from midgd.bench.arms.midgd import Midgd
 from midgd.bench.arms.ridge import Ridge, WideRidge
 
 #: name -> a function that makes the untrained arm; a new arm is one line here
@@ -25,6 +26,8 @@ ARMS: dict[str, Callable[[], Arm]] = {
     "pls": lambda: Learned("pls", pls),
     "mlp-977": lambda: Learned("mlp-977", mlp),
     "xgboost": XGBoost,
+    "midgd": Midgd,
+    "midgd-decoder": lambda: Midgd("midgd-decoder", readout=False),
 }
 
 
@@ -51,4 +54,4 @@ def make_arms(arms: Iterable[str | Arm] | None = None) -> list[Arm]:
     return made
 
 
-__all__ = ["ARMS", "Arm", "IntervalArm", "Learned", "Ridge", "WideRidge", "XGBoost", "log_share", "make_arms"]
+__all__ = ["ARMS", "Arm", "IntervalArm", "Learned", "Midgd", "Ridge", "WideRidge", "XGBoost", "log_share", "make_arms"]
