@@ -129,12 +129,29 @@ def test_a_resumed_run_equals_an_uninterrupted_one(patchy, small, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_checkpoint_of_another_run_is_refused(small, tmp_path):
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"spec": DecoderSpec(n_latent=4, n_hidden=5)}, "sizes"),
+        ({"n_components": 3}, "sizes"),
+        ({"options": dataclasses.replace(SHORT, max_epochs=9)}, "options"),
+        ({"options": dataclasses.replace(SHORT, seed=1)}, "options"),
+        ({"mosaic": "reversed"}, "data"),
+    ],
+)
+def test_a_checkpoint_of_another_run_is_refused(small, tmp_path, change, what):
+    path = tmp_path / "run.pt"
+    same = {"mosaic": small, "spec": SPEC, "n_components": 2, "options": SHORT, "checkpoint": path}
+    fit(**same)
+    if "mosaic" in change:  # the same shapes, so that nothing but the values tells
+        change = {"mosaic": small.take(np.arange(len(small))[::-1])}
+    with pytest.raises(ValueError, match=rf"run\.pt is not a checkpoint of this run.*other {what}"):
+        fit(**same | change)
+
+
+def test_a_damaged_checkpoint_is_refused(small, tmp_path):
     path = tmp_path / "run.pt"
     fit(small, SPEC, n_components=2, options=SHORT, checkpoint=path)
-    other = DecoderSpec(n_latent=4, n_hidden=5)
-    with pytest.raises(ValueError, match=r"run\.pt is not a checkpoint of this run"):
-        fit(small, other, n_components=2, options=SHORT, checkpoint=path)
     path.write_bytes(path.read_bytes()[:500])
     with pytest.raises(ValueError, match=r"run\.pt is not a checkpoint"):
         fit(small, SPEC, n_components=2, options=SHORT, checkpoint=path)

@@ -51,3 +51,17 @@ def test_shapes_that_disagree_are_refused():
         Modality(counts, np.ones((1, 3), bool), np.zeros(3, np.int64))
     with pytest.raises(ValueError, match="same samples"):
         Mosaic({"mrna": Modality.from_mask(counts), "mirna": Modality.from_mask(counts[:2])})
+
+
+def test_fingerprint_is_that_of_what_was_measured():
+    counts = np.arange(12, dtype=np.float32).reshape(4, 3)
+    mask = np.ones((4, 3), bool)
+    mask[1, 2] = False
+
+    def mark(counts: np.ndarray, mask: np.ndarray | None) -> str:
+        return Mosaic({"mrna": Modality.from_mask(counts, mask)}).fingerprint()
+
+    changed, unmeasured = counts.copy(), counts.copy()
+    changed[0, 0], unmeasured[1, 2] = 1, np.nan
+    assert mark(unmeasured, mask) == mark(counts, mask)
+    assert len({mark(counts, mask), mark(changed, mask), mark(counts, None), mark(counts[::-1], mask)}) == 4

@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,7 @@ class _Trainer:
         self, mosaic: Mosaic, spec: DecoderSpec, n_components: int, options: TrainOptions, device: torch.device
     ) -> None:
         self.mosaic, self.options, self.device = mosaic, options, device
+        self.sizes = f"{spec}, {n_components} components"
         self.generator = np.random.default_rng(options.seed)
         latents = start_latents(mosaic, spec.n_latent)
         with torch.random.fork_rng(devices=[]):
@@ -203,9 +205,15 @@ class _Trainer:
     def modules(self) -> dict[str, nn.Module]:
         return {"decoder": self.decoder, "prior": self.prior, "latents": self.latents}
 
+    @cached_property
+    def made_with(self) -> dict[str, str]:
+        """What a resumed run must share with the one it goes on with."""
+        return {"data": self.mosaic.fingerprint(), "sizes": self.sizes, "options": str(self.options)}
+
     def state(self) -> dict[str, Any]:
         """Everything that a resumed run needs."""
         return {
+            "made_with": self.made_with,
             "modules": {name: module.state_dict() for name, module in self.modules.items()},
             "optimisers": [o.state_dict() for o in self.optimisers],
             "schedules": [s.state_dict() for s in self.schedules],
@@ -217,6 +225,8 @@ class _Trainer:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue where a state was taken."""
+        if other := [name for name, value in self.made_with.items() if state["made_with"][name] != value]:
+            raise ValueError(f"it was made with other {' and '.join(other)}")
         _load(self.modules, state["modules"])
         for part, saved in zip(self.optimisers + self.schedules, state["optimisers"] + state["schedules"], strict=True):
             part.load_state_dict(saved)

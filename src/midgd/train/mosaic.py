@@ -6,6 +6,7 @@ likelihood of a row run over the features of its pattern only.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -103,3 +104,12 @@ class Mosaic:
         """A subset of samples, by mask or by position."""
         chosen = np.arange(len(self))[np.asarray(rows)]
         return Mosaic({name: m.take(chosen) for name, m in self.modalities.items()})
+
+    def fingerprint(self) -> str:
+        """Hash of everything that was measured."""
+        digest = hashlib.sha256()
+        for name, m in self.modalities.items():
+            digest.update(f"{name} {m.counts.shape}".encode())
+            digest.update(np.packbits(m.measured).tobytes())
+            digest.update(np.where(m.measured, m.counts, np.float32(0.0)).tobytes())
+        return digest.hexdigest()
