@@ -142,7 +142,8 @@ def _build(card: Card, tensors: dict[str, Tensor]) -> Reference:
 
 
 def _arrays(tensors: dict[str, Tensor]) -> dict[str, Any]:
-    return {name: tensor.numpy() for name, tensor in tensors.items()}
+    # copies: safetensors maps the file, and a later change of the file must not reach a loaded reference
+    return {name: tensor.numpy().copy() for name, tensor in tensors.items()}
 
 
 def _filled(module: M, weights: dict[str, Tensor]) -> M:
