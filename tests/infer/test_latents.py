@@ -73,3 +73,12 @@ def test_looser_tolerance_needs_fewer_evaluations(posterior, counts):
 def test_too_few_steps_are_reported(posterior, counts):
     found = LatentInference(posterior, InferenceOptions(max_steps=1))(counts)
     assert not found.converged.all()
+
+
+def test_start_is_at_least_as_good_as_the_most_likely_component(posterior, counts):
+    """Without a step, what comes back is the start."""
+    found = LatentInference(posterior, InferenceOptions(max_steps=0))(counts)
+    means, x = posterior.prior.means, torch.tensor(counts)
+    component = means[(x @ posterior.log_share(means).T).argmax(1)]
+    at_component, _ = posterior(component, x, x.sum(1, keepdim=True))
+    assert (found.value >= at_component - 0.1).all() and (found.value > at_component + 1).any()

@@ -39,9 +39,9 @@ def quadratics(n: int, d: int, seed: int = 0) -> tuple[Tensor, Tensor]:
 
 
 def rosenbrock(z: Tensor, rows: Tensor) -> Tensor:
-    """A different valley for each row."""
+    """A different valley for each row, in any number of dimensions."""
     a = 5.0 * (1.0 + rows.double() % 7)
-    return -((1 - z[:, 0]).square() + a * (z[:, 1] - z[:, 0].square()).square())
+    return -((1 - z[:, :-1]).square() + a[:, None] * (z[:, 1:] - z[:, :-1].square()).square()).sum(1)
 
 
 def test_quadratics_end_at_their_solution():
