@@ -3,5 +3,6 @@
 from midgd.reference.paper import convert_midgd_paper
 from midgd.reference.reference import Arms, Calibration, Reference
 from midgd.reference.registry import available, load
+from midgd.reference.share import pull, push_to_hub
 
-__all__ = ["Arms", "Calibration", "Reference", "available", "convert_midgd_paper", "load"]
+__all__ = ["Arms", "Calibration", "Reference", "available", "convert_midgd_paper", "load", "pull", "push_to_hub"]

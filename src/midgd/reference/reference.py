@@ -144,6 +144,21 @@ class Reference:
 
         return save(self, Path(path))
 
+    def push_to_hub(
+        self, repo_id: str, *, private: bool | None = None, message: str | None = None, token: str | None = None
+    ) -> str:
+        """Upload to the Hugging Face hub, see :func:`midgd.reference.push_to_hub`."""
+        from midgd.reference.share import push_to_hub
+
+        return push_to_hub(self, repo_id, private=private, message=message, token=token)
+
+    @staticmethod
+    def pull(repo_id: str, *, revision: str | None = None, token: str | None = None) -> Reference:
+        """Load from the Hugging Face hub, see :func:`midgd.reference.pull`."""
+        from midgd.reference.share import pull
+
+        return pull(repo_id, revision=revision, token=token)
+
     def __repr__(self) -> str:
         n_genes, n_mirnas = (len(self.card[key][field]) for key, field in (("genes", "symbol"), ("mirnas", "name")))
         return f"Reference({self.name!r}, {n_genes:,} genes, {n_mirnas:,} miRNAs, levels {', '.join(self.levels)})"

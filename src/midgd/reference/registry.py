@@ -10,28 +10,38 @@ from pathlib import Path
 import pandas as pd
 
 from midgd.reference.reference import Reference
+from midgd.reference.share import is_url, load_url
 from midgd.reference.store import CARD, read
 from midgd.settings import logger, settings
 
 BUNDLED = ("default",)
 
 
-def load(reference: str | Path | Reference = "default") -> Reference:
+def load(reference: str | Path | Reference = "default", *, sha256: str | None = None) -> Reference:
     """Load a reference.
 
     Parameters
     ----------
     reference
         ``"default"`` (bundled, works offline), the name of a reference in ``settings.data_dir / "references"``,
-        or the path of a folder that :meth:`Reference.save` wrote. A loaded reference is returned as it is.
+        the path of a folder that :meth:`Reference.save` wrote, or the ``http(s)://`` address of a zip of such a
+        folder. A loaded reference is returned as it is.
+    sha256
+        Hash of the zip file; required with an address, here or in it (``https://.../name.zip#sha256=...``).
 
     Raises
     ------
     FileNotFoundError
         If there is no such reference.
     ValueError
-        If its files are damaged.
+        If its files are damaged, ``sha256`` is missing or wrong, or it is given without an address.
+    ConnectionError
+        If the address cannot be read.
     """
+    if is_url(reference):
+        return load_url(str(reference), sha256)
+    if sha256 is not None:
+        raise ValueError("sha256= is the hash of a file at an address; folders and names carry their own on the card.")
     if isinstance(reference, Reference):
         return reference
     if reference in BUNDLED:
