@@ -129,6 +129,27 @@ def test_a_resumed_run_equals_an_uninterrupted_one(patchy, small, tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_resumed_run_remembers_the_best(small, tmp_path, monkeypatch):
+    """The best score came before the interruption: its weights are the result of the resumed run too."""
+    options = dataclasses.replace(SHORT, early_stopping=True, check_every=1, patience=9)
+    arguments = {"n_components": 2, "options": options, "validation": small}
+
+    def rescore(*values: float) -> None:
+        scores = iter(values)
+        monkeypatch.setattr(MODULE, "held_out_log_likelihood", lambda *_: next(scores))
+
+    def stop(epoch: int, history: dict[str, list[float]]) -> None:
+        if epoch == 2:
+            raise Interrupted
+
+    rescore(1.0, 5.0, 2.0, 3.0)
+    expected = fit(small, SPEC, **arguments)
+    rescore(1.0, 5.0, 2.0, 3.0)
+    with pytest.raises(Interrupted):
+        fit(small, SPEC, **arguments, checkpoint=tmp_path / "run.pt", on_epoch=stop)
+    assert_same(fit(small, SPEC, **arguments, checkpoint=tmp_path / "run.pt"), expected)
+
+
 @pytest.mark.parametrize(
     ("change", "what"),
     [
