@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
+from midgd.infer.descent import descend
 from midgd.infer.lbfgs import Objective, Optimum, Stage, maximise
 from midgd.infer.objective import LogPosterior
 
@@ -98,9 +99,25 @@ class LatentInference:
         def exact(z: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
             return self.exact_posterior(z, counts[rows].double(), library[rows].double())
 
-        optimum = maximise(self.options.stages(rough, exact), start.double(), inverse.double())
+        stages = self.options.stages(rough, exact)
+        optimum = maximise(stages, start.double(), inverse.double())
+        if self.has_kinks:
+            end = descend(rough, self._best_component(counts, library))
+            optimum = _better(optimum, maximise(stages, end.double(), inverse.double()))
         optimum.z = optimum.z.float()
         return optimum
+
+    @property
+    def has_kinks(self) -> bool:
+        """Whether the posterior has edges, as with (leaky) ReLU: Newton steps can end at one, first-order ones pass."""
+        spec = self.posterior.decoder.spec
+        return spec.n_hidden > 0 and spec.activation != "silu"
+
+    def _best_component(self, counts: Tensor, library: Tensor) -> Tensor:
+        """The component mean of the highest posterior: where the paper starts."""
+        means = self.posterior.prior.means
+        values = [self.posterior(mean.expand(len(counts), -1), counts, library)[0] for mean in means]
+        return means[torch.stack(values).argmax(0)]
 
     def _start(self, counts: Tensor, library: Tensor, inverse: Tensor) -> Tensor:
         """The better of the most likely component mean and one Newton step from the centre of the prior."""
@@ -120,6 +137,17 @@ class LatentInference:
                 information = self.posterior.curvature(torch.tensor([value], device=library.device))
                 self.inverse_curvature[int(value)] = torch.linalg.inv(information)[0]
         return torch.stack([self.inverse_curvature[int(value)] for value in depth.tolist()])
+
+
+def _better(a: Optimum, b: Optimum) -> Optimum:
+    """The higher of two optima, row by row; evaluations of both searches add up."""
+    first = a.value >= b.value
+    return Optimum(
+        torch.where(first[:, None], a.z, b.z),
+        torch.where(first, a.value, b.value),
+        a.n_evaluations + b.n_evaluations,
+        torch.where(first, a.converged, b.converged),
+    )
 
 
 def dense_rows(counts: Counts, start: int, stop: int) -> Tensor:
