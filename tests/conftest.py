@@ -117,6 +117,14 @@ def _arms(stem_loops: list[str]) -> tuple[list[str], NDArray[np.int64]]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Many small models: a second thread costs more than it brings, and much more on a busy machine."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def quiet() -> Iterator[None]:
     """No progress bars in the log of the tests."""
     before = settings.progress
