@@ -35,5 +35,9 @@ test-slow: $(VENV)/ready-test
 benchmark: $(VENV)/ready-test
 	$(BIN)/python benchmarks/accuracy.py
 
+docs: $(VENV)/ready
+	$(PIP) --constraint constraints.txt --editable ".[docs]"
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
 clean:
 	rm -rf $(VENV) build dist figures .mypy_cache .pytest_cache .ruff_cache

@@ -55,7 +55,7 @@ def run(
     n_boot
         Resamples over patients for the 95 % intervals; 0 for none.
     downstream
-        Also answer the downstream questions (metrics named ``downstream/...``, without intervals).
+        Also answer the downstream questions (their metrics start with ``downstream``, without intervals).
     against
         Arms whose name contains this are the baseline of ``gain``; None for no baseline.
     output
@@ -63,9 +63,11 @@ def run(
 
     Returns
     -------
-    One row per arm, setting and metric: ``arm, setting, family, metric, value, low, high, gain, gain_low, gain_high,
-    n, n_mirnas, seconds_fit, seconds_predict``. ``gain`` is the improvement (positive is better, for errors too) over
-    the best baseline arm in the same setting and metric, its interval from the same resamples.
+    DataFrame
+        One row per arm, setting and metric, with the columns arm, setting, family, metric, value, low, high,
+        gain, gain_low, gain_high, n, n_mirnas, seconds_fit and seconds_predict. ``gain`` is the improvement
+        (positive is better, for errors too) over the best baseline arm in the same setting and metric, its
+        interval from the same resamples.
 
     Raises
     ------
