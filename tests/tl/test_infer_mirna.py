@@ -133,7 +133,10 @@ def test_duplicated_genes_are_summed(few, expected):
 def test_dataframe_in_dataframe_out(few, expected):
     frame = midgd.tl.infer_mirna(few.to_df(), uncertainty=True)
     pd.testing.assert_frame_equal(frame, expected.obsm["mirna"], atol=1e-5, check_names=False)
-    np.testing.assert_allclose(frame.attrs["sd"], expected.obsm["mirna_sd"], atol=1e-4)
+    details = frame.attrs["midgd"]
+    np.testing.assert_allclose(details.sd, expected.obsm["mirna_sd"], atol=1e-4)
+    np.testing.assert_allclose(details.ood, expected.obs["mirna_ood"], atol=1e-5)
+    assert pd.concat([frame, midgd.tl.infer_mirna(few.to_df())]).shape == (2 * few.n_obs, frame.shape[1])
 
 
 def test_units_and_levels(few, expected):

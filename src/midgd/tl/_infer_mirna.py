@@ -14,7 +14,7 @@ from midgd.infer import Predictor
 from midgd.infer.predict import in_units
 from midgd.reference import Reference, load
 from midgd.settings import logger
-from midgd.tl._results import provenance, result_arrays, write_obsm
+from midgd.tl._results import Details, provenance, result_arrays, write_obsm
 from midgd.tl._stream import Groups, pick_device, predict_rows
 
 
@@ -73,8 +73,8 @@ def infer_mirna(
 
     Returns
     -------
-    None for AnnData (a copy with ``copy=True``); for a DataFrame a DataFrame of miRNAs, with latents, scores and
-    standard deviations in its ``attrs``. The AnnData gets
+    None for AnnData (a copy with ``copy=True``); for a DataFrame a DataFrame of miRNAs, whose ``attrs["midgd"]`` has
+    the fields ``ood``, ``latent``, ``sd`` and ``provenance``. The AnnData gets
 
     ``obsm[key_added]``
         DataFrame float32, cells x miRNAs.
@@ -132,9 +132,7 @@ def _write(
 ) -> AnnData | pd.DataFrame | None:
     if isinstance(data, pd.DataFrame):
         values = pd.DataFrame(arrays["values"], index=view.obs_names, columns=names)
-        values.attrs.update({"ood": arrays["ood"], "latent": arrays["latent"]} | uns)
-        if "sd" in arrays:
-            values.attrs["sd"] = arrays["sd"]
+        values.attrs["midgd"] = Details(arrays["ood"], arrays["latent"], arrays.get("sd"), uns)
         return values
     target = data.copy() if copy else data
     write_obsm(target, arrays, names, uns, key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,22 @@ from midgd.features import GeneReport
 from midgd.infer import predict
 from midgd.infer.predict import Prediction, at_level, in_units
 from midgd.reference import Reference
+
+
+@dataclass(frozen=True, eq=False)
+class Details:
+    """What goes with a DataFrame of miRNAs, in its ``attrs["midgd"]``.
+
+    pandas compares and deep-copies ``attrs`` at every turn: this compares by identity and is shared, not copied.
+    """
+
+    ood: NDArray[np.float32]
+    latent: NDArray[np.float32]
+    sd: NDArray[np.float32] | None
+    provenance: dict[str, Any]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Details:
+        return self
 
 
 def result_arrays(
