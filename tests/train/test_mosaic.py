@@ -65,3 +65,14 @@ def test_fingerprint_is_that_of_what_was_measured():
     changed[0, 0], unmeasured[1, 2] = 1, np.nan
     assert mark(unmeasured, mask) == mark(counts, mask)
     assert len({mark(counts, mask), mark(changed, mask), mark(counts, None), mark(counts[::-1], mask)}) == 4
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0])
+def test_bad_measured_counts_are_named(value):
+    counts = np.ones((3, 4), np.float32)
+    counts[1, 2] = value
+    with pytest.raises(ValueError, match="mrna: sample 1, feature 2"):
+        Mosaic({"mrna": Modality.from_mask(counts)}).check()
+    measured = np.ones((3, 4), bool)
+    measured[1, 2] = False
+    Mosaic({"mrna": Modality.from_mask(counts, measured)}).check()

@@ -81,6 +81,7 @@ def fit(
     options = options or TrainOptions()
     if options.early_stopping and validation is None:
         raise ValueError("early_stopping needs validation samples: pass validation=, or early_stopping=False.")
+    mosaic.check()
     trainer = _Trainer(mosaic, spec, n_components, options, torch.device(device))
     if checkpoint is not None and checkpoint.exists():
         load_checkpoint(checkpoint, trainer)

@@ -105,6 +105,17 @@ class Mosaic:
         chosen = np.arange(len(self))[np.asarray(rows)]
         return Mosaic({name: m.take(chosen) for name, m in self.modalities.items()})
 
+    def check(self) -> None:
+        """Raise a ValueError where a measured count is not a finite number of at least 0."""
+        for name, m in self.modalities.items():
+            bad = m.measured & ~((m.counts >= 0) & np.isfinite(m.counts))
+            if bad.any():
+                row, column = np.argwhere(bad)[0]
+                raise ValueError(
+                    f"{name}: sample {row}, feature {column} is {m.counts[row, column]} ({bad.sum():,} such values);"
+                    " counts are finite and not negative. Mark what was not measured in the mask instead."
+                )
+
     def fingerprint(self) -> str:
         """Hash of everything that was measured."""
         digest = hashlib.sha256()

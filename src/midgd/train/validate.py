@@ -40,5 +40,6 @@ def _log_likelihood(decoder: Decoder, goal: Modality, features: torch.Tensor, ta
         index = torch.from_numpy(measured).to(features.device)
         counts = torch.from_numpy(goal.counts[np.ix_(positions, measured)]).to(features.device)
         log_mean = counts.sum(1, keepdim=True).clamp_min(1e-8).log() + head.log_share(features[positions], index)
-        total += float(head.log_prob(counts, log_mean, index).sum())
+        # float64: in float32 lgamma is off by tens at counts of ten million
+        total += float(head.log_prob(counts.double(), log_mean.double(), index).sum())
     return total
