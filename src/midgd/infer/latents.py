@@ -23,7 +23,6 @@ from midgd.infer.objective import LogPosterior
 
 Counts: TypeAlias = NDArray[Any] | sparse.csr_matrix
 
-
 ROUGH_TOLERANCE = 1e-3
 FLOAT32_NOISE, FLOAT64_NOISE = 5e-7, 1e-14
 
@@ -47,13 +46,6 @@ class InferenceOptions:
     max_steps: int = 100
     rows: int = 64
 
-    def stages(self, rough: Objective, exact: Objective) -> list[Stage]:
-        """A pass in float32, and one in float64 where the tolerance asks for it."""
-        first = Stage(rough, max(self.tolerance, ROUGH_TOLERANCE), self.max_steps, FLOAT32_NOISE)
-        if self.tolerance >= ROUGH_TOLERANCE:
-            return [first]
-        return [first, Stage(exact, self.tolerance, self.max_steps, FLOAT64_NOISE)]
-
 
 class LatentInference:
     """MAP latents for queries that have a fixed set of genes.
@@ -69,8 +61,8 @@ class LatentInference:
     def __init__(self, posterior: LogPosterior, options: InferenceOptions | None = None) -> None:
         self.posterior = posterior
         self.options = options or InferenceOptions()
-        weights = torch.softmax(posterior.prior.weight_logits, 0)
-        self.centre = (weights @ posterior.prior.means)[None]
+        # Apple's MPS has no float64: results there are equal between batches to float32 only.
+        self.precision = torch.float32 if posterior.bias.device.type == "mps" else torch.float64
         self.component_log_share = posterior.log_share(posterior.prior.means)
         self.inverse_curvature: dict[int, Tensor] = {}
 
@@ -92,20 +84,23 @@ class LatentInference:
         library = counts.sum(1, keepdim=True)
         inverse = self._preconditioner(library[:, 0])
         start = self._start(counts, library, inverse)
-
-        def rough(z: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-            return self.posterior(z.float(), counts[rows], library[rows])
-
-        def exact(z: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-            return self.exact_posterior(z, counts[rows].double(), library[rows].double())
-
-        stages = self.options.stages(rough, exact)
-        optimum = maximise(stages, start.double(), inverse.double())
+        stages = self._stages(counts, library)
+        optimum = maximise(stages, start.to(self.precision), inverse.to(self.precision))
         if self.has_kinks:
-            end = descend(rough, self._best_component(counts, library))
-            optimum = _better(optimum, maximise(stages, end.double(), inverse.double()))
+            end = descend(stages[0].objective, self._best_component(counts, library))
+            optimum = _better(optimum, maximise(stages, end.to(self.precision), inverse.to(self.precision)))
         optimum.z = optimum.z.float()
         return optimum
+
+    def _stages(self, counts: Tensor, library: Tensor) -> list[Stage]:
+        """A pass in float32, and one in float64 where the tolerance asks for it and the device has it."""
+        options = self.options
+        rough = _objective(self.posterior, counts, library)
+        stages = [Stage(rough, max(options.tolerance, ROUGH_TOLERANCE), options.max_steps, FLOAT32_NOISE)]
+        if options.tolerance < ROUGH_TOLERANCE and self.precision is torch.float64:
+            exact = _objective(self.exact_posterior, counts.double(), library.double())
+            stages.append(Stage(exact, options.tolerance, options.max_steps, FLOAT64_NOISE))
+        return stages
 
     @property
     def has_kinks(self) -> bool:
@@ -123,7 +118,7 @@ class LatentInference:
         """The better of the most likely component mean and one Newton step from the centre of the prior."""
         means = self.posterior.prior.means
         component = means[(counts @ self.component_log_share.T).argmax(1)]
-        centre = self.centre.expand(len(counts), -1)
+        centre = self.posterior.prior.mean.expand(len(counts), -1)
         _, grad = self.posterior(centre, counts, library)
         newton = centre + torch.bmm(inverse, grad[:, :, None])[:, :, 0]
         better = self.posterior(newton, counts, library)[0] > self.posterior(component, counts, library)[0]
@@ -137,6 +132,17 @@ class LatentInference:
                 information = self.posterior.curvature(torch.tensor([value], device=library.device))
                 self.inverse_curvature[int(value)] = torch.linalg.inv(information)[0]
         return torch.stack([self.inverse_curvature[int(value)] for value in depth.tolist()])
+
+
+def _objective(posterior: LogPosterior, counts: Tensor, library: Tensor) -> Objective:
+    """The log posterior as a function of points and the rows they belong to."""
+
+    def objective(z: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
+        everything = len(rows) == len(counts)
+        x, n = (counts, library) if everything else (counts[rows], library[rows])
+        return posterior(z.to(counts.dtype), x, n)
+
+    return objective
 
 
 def _better(a: Optimum, b: Optimum) -> Optimum:

@@ -121,13 +121,12 @@ class LogPosterior:
         Fisher information of the negative binomial at the mean share, through the decoder linearised at the
         centre, plus the average precision of the prior: what the optimiser is preconditioned with.
         """
-        weights = torch.softmax(self.prior.weight_logits, 0)
-        centre = weights @ self.prior.means
+        centre = self.prior.mean
         jacobian = torch.autograd.functional.jacobian(lambda z: self.features(z[None])[0], centre)
         direction = jacobian.T @ self.weight
         log_share = self.log_share(centre[None])[0]
         direction = direction - (direction @ log_share.exp())[:, None]
-        precision = torch.diag(weights @ self.prior.precision)
+        precision = torch.diag(torch.softmax(self.prior.weight_logits, 0) @ self.prior.precision)
         information = []
         for value in log_library:
             mean = (log_share + value).exp()

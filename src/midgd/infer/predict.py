@@ -14,9 +14,9 @@ from midgd.infer.domain import expected_sd, misfit, out_of_domain
 from midgd.infer.latents import InferenceOptions, LatentInference, dense_rows
 from midgd.infer.objective import LogPosterior
 from midgd.nn import denoised_profile
+from midgd.nn.readout import MILLION
 from midgd.reference.reference import Reference
 
-MILLION = 1e6
 UNITS = ("log1p_cpm", "cpm", "share")
 
 

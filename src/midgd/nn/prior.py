@@ -54,6 +54,11 @@ class GaussianMixture(nn.Module):
         return self.means.shape[1]
 
     @property
+    def mean(self) -> Tensor:
+        """Mean of the mixture, (d,)."""
+        return torch.softmax(self.weight_logits, 0) @ self.means
+
+    @property
     def precision(self) -> Tensor:
         """Inverse variances, (K, d)."""
         return self.neg_log_var.exp()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from midgd.infer.predict import in_units
 from midgd.reference.reference import Arms
 
 
@@ -32,5 +33,5 @@ def fit_arms(stem_loops: NDArray[np.float32], matures: NDArray[np.float32], pair
     fraction = (fraction / np.maximum(arms_of_stem, 1.0)[stem]).astype(np.float32)
     arms = Arms(stem.copy(), mature.copy(), fraction, np.zeros(n_mature, np.float32))
     predicted = stem_share @ arms.matrix(stem_loops.shape[1])
-    error = np.log1p(mature_share * 1e6) - np.log1p(predicted * 1e6)
+    error = in_units(mature_share, "log1p_cpm") - in_units(predicted, "log1p_cpm")
     return Arms(arms.stem_loop, arms.mature, fraction, np.sqrt((error**2).mean(0)).astype(np.float32))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from midgd.infer.predict import Prediction, Predictor
+from midgd.infer.predict import Prediction, Predictor, in_units
 from midgd.reference.reference import Calibration, Reference
 from midgd.train.depths import thin
 from midgd.train.mosaic import Mosaic
@@ -37,7 +37,7 @@ def calibrate(
     evidence, sd, misfit = [], [], []
     for depth in depths:
         prediction = predict_held_out(reference, paired, depth, generator)
-        error = np.where(measured, np.log1p(prediction.share * 1e6) - truth, 0.0)
+        error = np.where(measured, in_units(prediction.share, "log1p_cpm") - truth, 0.0)
         evidence.append(np.median(prediction.evidence))
         sd.append(_root_mean_square(error, measured.sum(0)))
         misfit.append(np.quantile(prediction.misfit, (0.5, 0.95)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
@@ -63,7 +64,7 @@ def log_share(x: NDArray[Any], genes_present: Mask, scale: float = 1e6) -> NDArr
     return np.log1p(values * (scale / np.where(total > 0, total, 1.0)).astype(np.float32))
 
 
-class RefitArm:
+class RefitArm(ABC):
     """An arm that is trained again on the genes a query has: the fairest baseline where genes are missing.
 
     Subclasses give ``_fit(features, log_cpm, train, seed)`` and return a function from query features
@@ -92,10 +93,11 @@ class RefitArm:
             self._models[key] = self._fit(features, self.log_cpm_, self.train_, self.seed_)
         return self._models[key]
 
+    @abstractmethod
     def _fit(
         self, features: NDArray[np.float32], log_cpm: Floats, train: PairedData, seed: int
     ) -> Callable[[NDArray[np.float32]], Floats]:
-        raise NotImplementedError
+        """Train on features of the genes present."""
 
 
 Extra = Mapping[str, PairedData]

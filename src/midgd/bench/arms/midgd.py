@@ -52,13 +52,13 @@ class Midgd:
 
     def predict(self, x: NDArray[Any], genes_present: Mask, *, cohorts: NDArray[Any] | None = None) -> Floats:
         """log1p CPM, (n, n_mirnas)."""
-        from midgd.infer import Predictor
+        from midgd.infer.predict import Predictor, in_units
 
         position = self.genes_.get_indexer(self.train_genes_)
         columns = np.flatnonzero(genes_present & (position >= 0))
         order = columns[np.argsort(position[columns])]
         share = Predictor(self.reference_, position[order])(np.asarray(x)[:, order]).share
-        return np.log1p(share.astype(np.float64) * 1e6)
+        return in_units(share, "log1p_cpm").astype(np.float64)
 
 
 def _mosaic(tables: list[PairedData], genes: pd.Index, mirnas: pd.Index) -> Any:
