@@ -23,6 +23,9 @@ def counts(toy_pairs) -> np.ndarray:
     return np.vstack([bulk, thinned, np.zeros((1, 300))]).astype(np.float32)
 
 
+EXACT = InferenceOptions(tolerance=1e-10)
+
+
 def best_of_scipy(posterior: LogPosterior, counts: np.ndarray) -> optimize.OptimizeResult:
     exact, x = posterior.double(), torch.tensor(counts[None]).double()
 
@@ -42,7 +45,7 @@ def best_of_scipy(posterior: LogPosterior, counts: np.ndarray) -> optimize.Optim
 
 
 def test_equals_the_best_of_several_runs_of_scipy(posterior, counts):
-    found = LatentInference(posterior)(counts)
+    found = LatentInference(posterior, EXACT)(counts)
     assert found.converged.all()
     for i, row in enumerate(counts[:-1]):
         reference = best_of_scipy(posterior, row)
@@ -51,17 +54,40 @@ def test_equals_the_best_of_several_runs_of_scipy(posterior, counts):
 
 
 def test_empty_row_goes_to_a_mode_of_the_prior(posterior, counts):
-    z = LatentInference(posterior)(counts[-1:]).z.double()
+    z = LatentInference(posterior, EXACT)(counts[-1:]).z.double()
     _, grad = posterior.prior.log_prob_and_grad(z.float())
     assert grad.abs().max() < 1e-3
 
 
 @pytest.mark.parametrize("rows", [1, 4, 64])
 def test_rows_together_do_not_matter(posterior, counts, rows):
-    expected = LatentInference(posterior)(counts)
-    found = LatentInference(posterior, InferenceOptions(rows=rows))(sparse.csr_matrix(counts))
+    expected = LatentInference(posterior, EXACT)(counts)
+    found = LatentInference(posterior, InferenceOptions(tolerance=1e-10, rows=rows))(sparse.csr_matrix(counts))
     torch.testing.assert_close(found.z, expected.z, rtol=0, atol=1e-5)
     assert found.converged.shape == found.n_evaluations.shape == (len(counts),)
+
+
+def test_order_and_company_do_not_matter(posterior, counts):
+    """Also where the search ends early: every product has the same shape, whoever shares it."""
+    infer = LatentInference(posterior)
+    expected = infer(counts)
+    order = np.random.default_rng(0).permutation(len(counts))
+    torch.testing.assert_close(infer(counts[order]).z, expected.z[order], rtol=0, atol=1e-5)
+    alone = torch.cat([infer(row[None]).z for row in counts])
+    torch.testing.assert_close(alone, expected.z, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_threads_do_not_matter(posterior, counts, threads):
+    many = np.tile(counts, (4, 1))
+    expected = LatentInference(posterior)(many).z
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        torch.testing.assert_close(LatentInference(posterior)(many).z, expected, rtol=0, atol=1e-5)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_looser_tolerance_needs_fewer_evaluations(posterior, counts):
@@ -75,10 +101,17 @@ def test_too_few_steps_are_reported(posterior, counts):
     assert not found.converged.all()
 
 
-def test_start_is_at_least_as_good_as_the_most_likely_component(posterior, counts):
-    """Without a step, what comes back is the start."""
+def test_without_steps_the_start_comes_back(posterior, counts):
+    """The better of two points, so never worse than the most likely component mean; it is not called an optimum."""
     found = LatentInference(posterior, InferenceOptions(max_steps=0))(counts)
+    assert not found.converged.any() and (found.n_evaluations == 0).all()
     means, x = posterior.prior.means, torch.tensor(counts)
+    library = x.sum(1, keepdim=True)
     component = means[(x @ posterior.log_share(means).T).argmax(1)]
-    at_component, _ = posterior(component, x, x.sum(1, keepdim=True))
-    assert (found.value >= at_component - 0.1).all() and (found.value > at_component + 1).any()
+    (value, _), (at_component, _) = posterior(found.z, x, library), posterior(component, x, library)
+    assert (value >= at_component - 0.1).all() and (value > at_component + 1).any()
+
+
+def test_default_tolerance_is_close_to_the_optimum(posterior, counts):
+    loose, tight = LatentInference(posterior)(counts), LatentInference(posterior, EXACT)(counts)
+    assert ((tight.value - loose.value).abs() < 0.05).all()

@@ -1,30 +1,29 @@
-"""Maximum a posteriori latents of counts: chunks of rows in, latents out.
+"""Maximum a posteriori latents of counts: rows in, latents out.
 
 Zamani et al. 2026 find the latent of a new sample by 50 AdamW steps from the best component mean. The definition
 here is the same optimum; the way to it is L-BFGS preconditioned with the Fisher information of the negative
-binomial at the sample's depth, from the better of two starts.
+binomial at the sample's depth, from the start of :mod:`midgd.infer.start`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from scipy import sparse
 from torch import Tensor
 
+from midgd.infer.batch import Batch, Curvatures
 from midgd.infer.descent import descend
-from midgd.infer.lbfgs import Objective, Optimum, Stage, maximise
+from midgd.infer.lbfgs import Optimum, maximise
 from midgd.infer.objective import LogPosterior
+from midgd.infer.parallel import Counts, map_rows
+from midgd.infer.start import Starts
+from midgd.nn import LatentEncoder
 
-Counts: TypeAlias = NDArray[Any] | sparse.csr_matrix
-
-ROUGH_TOLERANCE = 1e-3
-FLOAT32_NOISE, FLOAT64_NOISE = 5e-7, 1e-14
+FLOAT32_TOLERANCE = 1e-3
+ROWS_ON_CPU, ROWS_ON_ACCELERATOR = 32, 512
 
 
 @dataclass(frozen=True)
@@ -34,17 +33,17 @@ class InferenceOptions:
     Parameters
     ----------
     tolerance
-        A sample is done when the gain still to be expected in log posterior is below this. The default makes shares
-        equal to 1e-5 whatever the batch; float32 alone stalls near 1e-4.
+        A sample is done when the gain still to be expected in log posterior is below this. Below 1e-3 a second pass
+        in float64 follows, where the device has it.
     max_steps
-        Upper limit of evaluations per sample and precision.
+        Upper limit of evaluations per sample and precision; 0 takes the start as it is.
     rows
-        Samples optimised together: sets speed and memory, not the result.
+        Samples optimised together; None is 32 on CPU, 512 elsewhere. Results depend on it in the last digits only.
     """
 
-    tolerance: float = 1e-10
+    tolerance: float = 1e-2
     max_steps: int = 100
-    rows: int = 64
+    rows: int | None = None
 
 
 class LatentInference:
@@ -56,15 +55,22 @@ class LatentInference:
         Log posterior over the genes present in the query.
     options
         Optimiser settings.
+    encoder
+        Of the reference, if it has one.
     """
 
-    def __init__(self, posterior: LogPosterior, options: InferenceOptions | None = None) -> None:
-        self.posterior = posterior
-        self.options = options or InferenceOptions()
-        # Apple's MPS has no float64: results there are equal between batches to float32 only.
-        self.precision = torch.float32 if posterior.bias.device.type == "mps" else torch.float64
-        self.component_log_share = posterior.log_share(posterior.prior.means)
-        self.inverse_curvature: dict[int, Tensor] = {}
+    def __init__(
+        self, posterior: LogPosterior, options: InferenceOptions | None = None, encoder: LatentEncoder | None = None
+    ) -> None:
+        self.posterior, self.options = posterior, options or InferenceOptions()
+        self.device = posterior.bias.device
+        self.encoder = encoder
+        self.curvatures = Curvatures(posterior)
+
+    @cached_property
+    def starts(self) -> Starts:
+        """Starting points; made on the thread that asks first, so with the arithmetic of one thread."""
+        return Starts(self.posterior, self.encoder)
 
     @cached_property
     def exact_posterior(self) -> LogPosterior:
@@ -73,34 +79,42 @@ class LatentInference:
 
     def __call__(self, counts: Counts) -> Optimum:
         """Latents of counts (n, G), dense or CSR, rows independent of each other."""
-        parts = [
-            self._optimise(dense_rows(counts, start, start + self.options.rows))
-            for start in range(0, counts.shape[0], self.options.rows)
-        ]
+        parts = map_rows(self.solve, counts, self.device)
         return Optimum(*(torch.cat([getattr(p, name) for p in parts]) for name in Optimum.__dataclass_fields__))
 
-    def _optimise(self, counts: Tensor) -> Optimum:
-        counts = counts.to(self.posterior.bias.device)
-        library = counts.sum(1, keepdim=True)
-        inverse = self._preconditioner(library[:, 0])
-        start = self._start(counts, library, inverse)
-        stages = self._stages(counts, library)
-        optimum = maximise(stages, start.to(self.precision), inverse.to(self.precision))
+    @torch.no_grad()
+    def solve(self, counts: Counts) -> Optimum:
+        """The same on the calling thread."""
+        batch = self.batch(counts)
+        start = self._from_blocks(batch, lambda: self.starts(batch))
+        if self.options.max_steps == 0:
+            return _unrefined(start)
+        optimum = self._maximise(batch, start)
         if self.has_kinks:
-            end = descend(stages[0].objective, self._best_component(counts, library))
-            optimum = _better(optimum, maximise(stages, end.to(self.precision), inverse.to(self.precision)))
-        optimum.z = optimum.z.float()
+            end = self._from_blocks(batch, lambda: descend(batch, self._best_component(batch)))
+            optimum = _better(optimum, self._maximise(batch, end))
         return optimum
 
-    def _stages(self, counts: Tensor, library: Tensor) -> list[Stage]:
-        """A pass in float32, and one in float64 where the tolerance asks for it and the device has it."""
+    def batch(self, counts: Counts, posterior: LogPosterior | None = None) -> Batch:
+        """Slots for rows of counts."""
+        rows = self.options.rows or (ROWS_ON_CPU if self.device.type == "cpu" else ROWS_ON_ACCELERATOR)
+        return Batch(posterior or self.posterior, self.curvatures, counts, rows)
+
+    def _from_blocks(self, batch: Batch, latents: Callable[[], Tensor]) -> Tensor:
+        return torch.cat([latents()[: rows.stop - rows.start] for rows in batch.blocks()])
+
+    def _maximise(self, batch: Batch, start: Tensor) -> Optimum:
+        """In float32, and on from there in float64 where the tolerance asks for it and the device has it."""
         options = self.options
-        rough = _objective(self.posterior, counts, library)
-        stages = [Stage(rough, max(options.tolerance, ROUGH_TOLERANCE), options.max_steps, FLOAT32_NOISE)]
-        if options.tolerance < ROUGH_TOLERANCE and self.precision is torch.float64:
-            exact = _objective(self.exact_posterior, counts.double(), library.double())
-            stages.append(Stage(exact, options.tolerance, options.max_steps, FLOAT64_NOISE))
-        return stages
+        optimum = maximise(
+            batch, start, tolerance=max(options.tolerance, FLOAT32_TOLERANCE), max_steps=options.max_steps
+        )
+        if options.tolerance < FLOAT32_TOLERANCE and self.device.type != "mps":
+            exact = self.batch(batch.source, self.exact_posterior)
+            rough = optimum.n_evaluations
+            optimum = maximise(exact, optimum.z.double(), tolerance=options.tolerance, max_steps=options.max_steps)
+            optimum.z, optimum.n_evaluations = optimum.z.float(), optimum.n_evaluations + rough
+        return optimum
 
     @property
     def has_kinks(self) -> bool:
@@ -108,41 +122,17 @@ class LatentInference:
         spec = self.posterior.decoder.spec
         return spec.n_hidden > 0 and spec.activation != "silu"
 
-    def _best_component(self, counts: Tensor, library: Tensor) -> Tensor:
+    def _best_component(self, batch: Batch) -> Tensor:
         """The component mean of the highest posterior: where the paper starts."""
-        means = self.posterior.prior.means
-        values = [self.posterior(mean.expand(len(counts), -1), counts, library)[0] for mean in means]
+        means = self.starts.means
+        values = [batch(mean.expand(batch.n_slots, -1))[0] for mean in means]
         return means[torch.stack(values).argmax(0)]
 
-    def _start(self, counts: Tensor, library: Tensor, inverse: Tensor) -> Tensor:
-        """The better of the most likely component mean and one Newton step from the centre of the prior."""
-        means = self.posterior.prior.means
-        component = means[(counts @ self.component_log_share.T).argmax(1)]
-        centre = self.posterior.prior.mean.expand(len(counts), -1)
-        _, grad = self.posterior(centre, counts, library)
-        newton = centre + torch.bmm(inverse, grad[:, :, None])[:, :, 0]
-        better = self.posterior(newton, counts, library)[0] > self.posterior(component, counts, library)[0]
-        return torch.where(better[:, None], newton, component)
 
-    def _preconditioner(self, library: Tensor) -> Tensor:
-        """Inverse curvature of every row, at its depth rounded on a log scale, (n, d, d)."""
-        depth = library.clamp_min(1.0).log().round()
-        for value in torch.unique(depth).tolist():
-            if int(value) not in self.inverse_curvature:
-                information = self.posterior.curvature(torch.tensor([value], device=library.device))
-                self.inverse_curvature[int(value)] = torch.linalg.inv(information)[0]
-        return torch.stack([self.inverse_curvature[int(value)] for value in depth.tolist()])
-
-
-def _objective(posterior: LogPosterior, counts: Tensor, library: Tensor) -> Objective:
-    """The log posterior as a function of points and the rows they belong to."""
-
-    def objective(z: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
-        everything = len(rows) == len(counts)
-        x, n = (counts, library) if everything else (counts[rows], library[rows])
-        return posterior(z.to(counts.dtype), x, n)
-
-    return objective
+def _unrefined(start: Tensor) -> Optimum:
+    """The start as an answer: nothing was evaluated, nothing converged."""
+    zeros = torch.zeros(len(start), dtype=torch.long, device=start.device)
+    return Optimum(start, start.new_full((len(start),), torch.nan), zeros, zeros.bool())
 
 
 def _better(a: Optimum, b: Optimum) -> Optimum:
@@ -154,10 +144,3 @@ def _better(a: Optimum, b: Optimum) -> Optimum:
         a.n_evaluations + b.n_evaluations,
         torch.where(first, a.converged, b.converged),
     )
-
-
-def dense_rows(counts: Counts, start: int, stop: int) -> Tensor:
-    """A few rows as a dense float32 tensor."""
-    rows = counts[start:stop]
-    dense = rows.toarray() if isinstance(rows, sparse.csr_matrix) else rows
-    return torch.from_numpy(np.ascontiguousarray(dense, dtype=np.float32))

@@ -1,45 +1,40 @@
-"""L-BFGS for many small independent problems at once.
+"""L-BFGS for very many small independent problems, a fixed number of them at a time.
 
-Every row is its own problem with its own step, history and end: no row's path depends on which other rows
-share its batch. One evaluation per iteration; a row whose step does not increase the objective shortens it.
+Every problem has its own step, history and end. A problem that ends leaves its slot to the next one, so that the
+arithmetic always has the same shape: no problem's path depends on which others share the batch, not even in the
+last digit. One evaluation per iteration; a problem whose step does not increase the objective shortens it.
 (Nocedal & Wright 2006, algorithm 7.4, with a preconditioner as the initial inverse Hessian.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-Objective = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-
 ARMIJO = 1e-4
 SHRINK = 0.35
 MIN_STEP = 1e-4
+MEMORY = 6
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One pass of :func:`maximise`.
+class Problems(Protocol):
+    """Objectives of many problems, of which ``n_slots`` are at hand."""
 
-    Parameters
-    ----------
-    objective
-        Called with points (m, d) and the indices (m,) of the rows still active; returns values (m,) and gradients.
-    tolerance
-        A row ends when half its Newton decrement, the gain still to be expected, is below this.
-    max_steps
-        Evaluations of a row after the first.
-    noise
-        Relative rounding error of a value; a step may seem to lose this much.
-    """
-
-    objective: Objective
-    tolerance: float
-    max_steps: int
+    n_slots: int
     noise: float
+    """Relative rounding error of a value; a step may seem to lose this much."""
+
+    def load(self, slot: int, row: int) -> None:
+        """Put a problem in a slot."""
+
+    def __call__(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Values (n_slots,) and gradients at points (n_slots, d)."""
+
+    def precondition(self, vectors: Tensor) -> Tensor:
+        """Positive definite approximations of the inverse negative Hessians times vectors (n_slots, d)."""
 
 
 @dataclass
@@ -52,101 +47,114 @@ class Optimum:
     converged: Tensor
 
 
-def maximise(stages: list[Stage], start: Tensor, inverse_hessian: Tensor, *, memory: int = 6) -> Optimum:
-    """Maximise every row of an objective, first roughly, then precisely.
+def maximise(problems: Problems, start: Tensor, *, tolerance: float, max_steps: int) -> Optimum:
+    """Maximise the objective of every row.
 
     Parameters
     ----------
-    stages
-        Versions of one objective in increasing precision; each starts where the one before ended.
+    problems
+        The objectives.
     start
         Starting points, (n, d).
-    inverse_hessian
-        Positive definite approximation of the inverse of the negative Hessian of every row, (n, d, d).
-    memory
-        Pairs kept for the Hessian update.
+    tolerance
+        A row ends when half its Newton decrement, the gain still to be expected, is below this.
+    max_steps
+        Evaluations of a row after the first.
     """
-    state = _State(start, inverse_hessian, memory)
-    for stage in stages:
-        state.enter(stage)
-        for _ in range(stage.max_steps):
-            rows = state.active(stage.tolerance)
-            if not len(rows):
-                break
-            state.advance(rows, *stage.objective(state.trial(rows), rows), stage.noise)
-    return Optimum(state.z, state.value, state.n_evaluations, state.expected_gain() < stages[-1].tolerance)
+    n = len(start)
+    optimum = Optimum(
+        start.clone(),
+        start.new_full((n,), -torch.inf),
+        torch.zeros(n, dtype=torch.long, device=start.device),
+        torch.zeros(n, dtype=torch.bool, device=start.device),
+    )
+    slots = _Slots(problems.n_slots, start)
+    waiting = iter(range(n))
+    while True:
+        for slot, row in zip(slots.idle(), waiting, strict=False):
+            problems.load(slot, row)
+            slots.enter(slot, row, start[row])
+        if not slots.busy.any():
+            return optimum
+        slots.advance(problems, *problems(slots.trial()))
+        slots.leave(optimum, tolerance, max_steps)
 
 
-class _State:
-    """Points, values and curvature pairs of all rows."""
+class _Slots:
+    """Points, values and curvature pairs of the problems being worked on."""
 
-    def __init__(self, z: Tensor, h0: Tensor, memory: int) -> None:
-        n, d = z.shape
-        self.z, self.h0 = z.clone(), h0
-        self.value, self.grad, self.direction = z.new_zeros(n), z.new_zeros(n, d), z.new_zeros(n, d)
-        self.step = z.new_ones(n)
-        self.n_evaluations = torch.zeros(n, dtype=torch.long, device=z.device)
+    def __init__(self, n_slots: int, like: Tensor) -> None:
+        n, d = n_slots, like.shape[1]
+        self.row = torch.full((n,), -1, device=like.device)
+        self.z, self.grad, self.direction = (like.new_zeros(n, d) for _ in range(3))
+        self.value, self.step = like.new_zeros(n), like.new_ones(n)
+        self.n_evaluations = torch.zeros(n, dtype=torch.long, device=like.device)
         # Oldest first; a weight of zero switches a pair off.
-        self.ds, self.dg = z.new_zeros(memory, n, d), z.new_zeros(memory, n, d)
-        self.weight = z.new_zeros(memory, n)
+        self.ds, self.dg = like.new_zeros(MEMORY, n, d), like.new_zeros(MEMORY, n, d)
+        self.weight = like.new_zeros(MEMORY, n)
 
-    def enter(self, stage: Stage) -> None:
-        rows = torch.arange(len(self.z), device=self.z.device)
-        self.value, self.grad = (t.to(self.z.dtype) for t in stage.objective(self.z, rows))
-        self.n_evaluations += 1
-        self.step.fill_(1.0)
-        self.direction = self._newton(rows)
+    @property
+    def busy(self) -> Tensor:
+        return self.row >= 0
 
-    def expected_gain(self) -> Tensor:
-        return 0.5 * (self.grad * self.direction).sum(1)
+    def idle(self) -> list[int]:
+        return torch.nonzero(self.row < 0)[:, 0].tolist()
 
-    def active(self, tolerance: float) -> Tensor:
-        return torch.nonzero((self.expected_gain() >= tolerance) & (self.step >= MIN_STEP))[:, 0]
+    def enter(self, slot: int, row: int, z: Tensor) -> None:
+        self.row[slot] = row
+        self.z[slot], self.direction[slot], self.step[slot] = z, 0.0, 1.0
+        self.n_evaluations[slot], self.weight[:, slot] = 0, 0.0
 
-    def trial(self, rows: Tensor) -> Tensor:
-        return self.z[rows] + self.step[rows, None] * self.direction[rows]
+    def trial(self) -> Tensor:
+        return self.z + self.step[:, None] * self.direction
 
-    def advance(self, rows: Tensor, value: Tensor, grad: Tensor, noise: float) -> None:
+    def advance(self, problems: Problems, value: Tensor, grad: Tensor) -> None:
         """Take the trial point where it is good enough, shorten the step elsewhere."""
-        value, grad = value.to(self.z.dtype), grad.to(self.z.dtype)
-        self.n_evaluations[rows] += 1
-        step, old = self.step[rows], self.value[rows]
-        slope = (self.grad[rows] * self.direction[rows]).sum(1)
-        good = value >= old + ARMIJO * step * slope - noise * old.abs()
-        self.step[rows] = torch.where(good, 1.0, step * SHRINK)
-        self._forget(rows[self.step[rows] < MIN_STEP])
-        taken, value, grad, step = rows[good], value[good], grad[good], step[good]
-        ds = step[:, None] * self.direction[taken]
-        self._remember(taken, ds, self.grad[taken] - grad)
-        self.z[taken] += ds
-        self.value[taken], self.grad[taken] = value, grad
-        self.direction[taken] = self._newton(taken)
+        first = self.n_evaluations == 0
+        self.n_evaluations += 1
+        slope = (self.grad * self.direction).sum(1)
+        enough = self.value + ARMIJO * self.step * slope - problems.noise * self.value.abs()
+        taken = first | (value >= enough)
+        ds = self.step[:, None] * self.direction
+        self._remember(taken & ~first, ds, self.grad - grad)
+        self.z = torch.where(taken[:, None], self.z + ds, self.z)
+        self.grad = torch.where(taken[:, None], grad, self.grad)
+        self.value = torch.where(taken, value, self.value)
+        self.step = torch.where(taken, 1.0, self.step * SHRINK)
+        # Where no step along the direction helps, drop the history once and follow the preconditioner alone.
+        stuck = (self.step < MIN_STEP) & (self.weight > 0).any(0)
+        self.weight = torch.where(stuck, 0.0, self.weight)
+        self.step = torch.where(stuck, 1.0, self.step)
+        self.direction = torch.where((taken | stuck)[:, None], self._newton(problems), self.direction)
 
-    def _forget(self, rows: Tensor) -> None:
-        """Where no step along the direction helps, drop the history once and follow the preconditioner alone."""
-        rows = rows[(self.weight[:, rows] > 0).any(0)]
-        self.weight[:, rows] = 0.0
-        self.direction[rows] = self._newton(rows)
-        self.step[rows] = 1.0
+    def leave(self, optimum: Optimum, tolerance: float, max_steps: int) -> None:
+        """Write out the rows that are done and free their slots."""
+        small = 0.5 * (self.grad * self.direction).sum(1) < tolerance
+        over = small | (self.step < MIN_STEP) | (self.n_evaluations > max_steps)
+        done = torch.nonzero(over & self.busy)[:, 0]
+        rows = self.row[done]
+        optimum.z[rows], optimum.value[rows] = self.z[done], self.value[done]
+        optimum.n_evaluations[rows], optimum.converged[rows] = self.n_evaluations[done], small[done]
+        self.row[done] = -1
 
     def _remember(self, rows: Tensor, ds: Tensor, dg: Tensor) -> None:
         curvature = (ds * dg).sum(1)
         usable = curvature > 1e-10 * ds.norm(dim=1) * dg.norm(dim=1)
         weight = torch.where(usable, 1.0 / curvature.clamp_min(1e-30), 0.0)
-        for history, newest in ((self.ds, ds), (self.dg, dg), (self.weight, weight)):
-            history[:-1, rows] = history[1:, rows]
-            history[-1, rows] = newest
+        for name, newest in (("ds", ds), ("dg", dg), ("weight", weight)):
+            history = getattr(self, name)
+            shifted = torch.cat([history[1:], newest[None]])
+            setattr(self, name, torch.where(rows.view(-1, *[1] * (newest.dim() - 1)), shifted, history))
 
-    def _newton(self, rows: Tensor) -> Tensor:
+    def _newton(self, problems: Problems) -> Tensor:
         """Two-loop recursion: inverse Hessian times gradient."""
-        ds, dg, weight = self.ds[:, rows], self.dg[:, rows], self.weight[:, rows]
-        q = self.grad[rows]
+        q = self.grad
         alphas = []
-        for i in reversed(range(len(ds))):
-            alphas.append(weight[i] * (ds[i] * q).sum(1))
-            q = q - alphas[-1][:, None] * dg[i]
-        q = torch.bmm(self.h0[rows], q[:, :, None])[:, :, 0]
+        for i in reversed(range(MEMORY)):
+            alphas.append(self.weight[i] * (self.ds[i] * q).sum(1))
+            q = q - alphas[-1][:, None] * self.dg[i]
+        q = problems.precondition(q)
         for i, alpha in enumerate(reversed(alphas)):
-            beta = weight[i] * (dg[i] * q).sum(1)
-            q = q + (alpha - beta)[:, None] * ds[i]
+            beta = self.weight[i] * (self.dg[i] * q).sum(1)
+            q = q + (alpha - beta)[:, None] * self.ds[i]
         return q

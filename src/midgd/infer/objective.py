@@ -12,6 +12,8 @@ adds it for zero counts.
 from __future__ import annotations
 
 import copy
+from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,6 +21,21 @@ from torch import Tensor
 from midgd.nn import Decoder, GaussianMixture, ZeroInflatedNegativeBinomialHead
 
 FLOOR = 1e-30
+
+
+class Workspace(NamedTuple):
+    """Memory for one evaluation, each (n, G): fresh memory at every evaluation would cost more than the arithmetic."""
+
+    share: Tensor
+    odds: Tensor
+    other: Tensor
+
+
+class _Inflation(NamedTuple):
+    """What zero inflation adds to the value (n,) and how it scales the slope (n, G)."""
+
+    gain: Tensor
+    factor: Tensor
 
 
 class LogPosterior:
@@ -57,6 +74,7 @@ class LogPosterior:
     def double(self) -> LogPosterior:
         """The same in float64."""
         exact = copy.copy(self)
+        exact.__dict__.pop("linearised", None)
         exact.decoder, exact.prior = copy.deepcopy(self.decoder).double(), copy.deepcopy(self.prior).double()
         for name in ("weight", "bias", "dispersion"):
             setattr(exact, name, getattr(self, name).double())
@@ -76,44 +94,61 @@ class LogPosterior:
         """Log shares over the genes present, (n, G)."""
         return torch.log_softmax(torch.addmm(self.bias, self.features(z), self.weight), 1)
 
-    def __call__(self, z: Tensor, counts: Tensor, library: Tensor) -> tuple[Tensor, Tensor]:
+    def workspace(self, n: int) -> Workspace:
+        """Room for evaluations of n rows."""
+        return Workspace(*(self.weight.new_empty(n, self.weight.shape[1]) for _ in range(3)))
+
+    def __call__(
+        self, z: Tensor, counts: Tensor, library: Tensor, work: Workspace | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Value (n,) and gradient (n, d) at latents (n, d) for dense counts (n, G) and libraries (n, 1)."""
+        work = work or self.workspace(len(z))
         with torch.enable_grad():
             leaf = z.detach().requires_grad_(True)
             features = self.features(leaf)
-        share = torch.addmm(self.bias, features.detach(), self.weight)
-        share = share.sub_(share.amax(1, keepdim=True)).exp_()
-        share /= share.sum(1, keepdim=True)
-        value, slope = self._likelihood(share, counts, library)
+        logits = torch.addmm(self.bias, features.detach(), self.weight, out=work.share)
+        torch.softmax(logits, 1, out=work.share)
+        value, slope = self._likelihood(work, counts, library)
         # d share-softmax: the slope minus its share-weighted total
-        slope.addcmul_(share, slope.sum(1, keepdim=True), value=-1.0)
+        slope.addcmul_(work.share, slope.sum(1, keepdim=True), value=-1.0)
         (grad,) = torch.autograd.grad(features, leaf, slope @ self.weight.T)
         log_prior, prior_grad = self.prior.log_prob_and_grad(z)
         return value + log_prior, grad + prior_grad
 
-    def _likelihood(self, share: Tensor, counts: Tensor, library: Tensor) -> tuple[Tensor, Tensor]:
+    def _likelihood(self, work: Workspace, counts: Tensor, library: Tensor) -> tuple[Tensor, Tensor]:
         """Log likelihood (n,) and its derivative by the log mean (n, G)."""
-        odds = share * library
-        odds /= self.dispersion
-        odds.clamp_min_(FLOOR)
-        excess = odds.log1p()  # s
-        shortfall = odds.reciprocal().log1p_()  # s - a: both terms stay of the size of r, so float32 is enough
-        value = -torch.einsum("ng,ng->n", counts, shortfall) - excess @ self.dispersion
+        odds = torch.mul(work.share, 1.0 / self.dispersion, out=work.odds).mul_(library).clamp_min_(FLOOR)
+        excess = torch.log1p(odds, out=work.other)  # s
+        value = -(excess @ self.dispersion)
+        keep_zeros = None if self.zero_logit is None else self._inflated_zeros(counts, excess)
+        # s - a instead of s and a: both terms stay of the size of r, so float32 is enough
+        shortfall = torch.reciprocal(odds, out=work.other).log1p_()
+        value -= shortfall.mul_(counts).sum(1)
         # x - (x + r) sigmoid(a) = (x - mean) / (1 + odds): of the size of r without cancelling terms of the size of x
-        slope = torch.addcmul(counts, odds, self.dispersion, value=-1.0).div_(odds + 1.0)
-        if self.zero_logit is not None:
-            self._inflate_zeros(value, slope, counts, excess)
+        slope = torch.addcmul(counts, work.share, library, value=-1.0, out=work.other).div_(odds.add_(1.0))
+        if keep_zeros is not None:
+            value += keep_zeros.gain
+            slope *= keep_zeros.factor
         return value, slope
 
-    def _inflate_zeros(self, value: Tensor, slope: Tensor, counts: Tensor, excess: Tensor) -> None:
-        """Replace log NB(0) by log(pi + (1 - pi) NB(0)) where the count is zero; (1 - pi) elsewhere is constant."""
+    def _inflated_zeros(self, counts: Tensor, excess: Tensor) -> _Inflation:
+        """Of log(pi + (1 - pi) NB(0)) in place of log NB(0) at zero counts; (1 - pi) elsewhere is constant."""
         assert self.zero_logit is not None
         at_zero = counts == 0
         log_zero = -self.dispersion * excess
         inflated = torch.logaddexp(self.zero_logit.expand_as(log_zero), log_zero) - log_zero
-        value += torch.where(at_zero, inflated, 0.0).sum(1)
         # derivative of logaddexp(c, l) is sigmoid(l - c) times that of l
-        slope *= torch.where(at_zero, torch.sigmoid(log_zero - self.zero_logit), 1.0)
+        factor = torch.where(at_zero, torch.sigmoid(log_zero - self.zero_logit), 1.0)
+        return _Inflation(torch.where(at_zero, inflated, 0.0).sum(1), factor)
+
+    @cached_property
+    def linearised(self) -> tuple[Tensor, Tensor]:
+        """At the centre of the prior: derivatives of the log shares by the latent (d, G), and log shares (G,)."""
+        centre = self.prior.mean
+        jacobian = torch.autograd.functional.jacobian(lambda z: self.features(z[None])[0], centre)
+        direction = jacobian.T @ self.weight
+        log_share = self.log_share(centre[None])[0].detach()
+        return direction - (direction @ log_share.exp())[:, None], log_share
 
     def curvature(self, log_library: Tensor) -> Tensor:
         """Expected information about z at the centre of the prior for each library, (n_libraries, d, d).
@@ -121,11 +156,7 @@ class LogPosterior:
         Fisher information of the negative binomial at the mean share, through the decoder linearised at the
         centre, plus the average precision of the prior: what the optimiser is preconditioned with.
         """
-        centre = self.prior.mean
-        jacobian = torch.autograd.functional.jacobian(lambda z: self.features(z[None])[0], centre)
-        direction = jacobian.T @ self.weight
-        log_share = self.log_share(centre[None])[0]
-        direction = direction - (direction @ log_share.exp())[:, None]
+        direction, log_share = self.linearised
         precision = torch.diag(torch.softmax(self.prior.weight_logits, 0) @ self.prior.precision)
         information = []
         for value in log_library:

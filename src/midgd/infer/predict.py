@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from midgd.infer.batch import Batch
 from midgd.infer.domain import expected_sd, misfit, out_of_domain
-from midgd.infer.latents import InferenceOptions, LatentInference, dense_rows
+from midgd.infer.latents import InferenceOptions, LatentInference
 from midgd.infer.objective import LogPosterior
+from midgd.infer.parallel import Counts, map_rows
 from midgd.nn import denoised_profile
 from midgd.nn.readout import MILLION
 from midgd.reference.reference import Reference
@@ -81,39 +82,42 @@ class Predictor:
         self.genes = torch.from_numpy(genes).to(self.device)
         self.decoder, self.prior = reference.decoder.to(self.device), reference.prior.to(self.device)
         self.readout = None if reference.readout is None else copy.deepcopy(reference.readout).to(self.device)
-        if self.readout is not None and self.device.type != "mps":
-            # Sums over all genes: in float32 their last digits would depend on the number of rows.
-            self.readout.basis.data = self.readout.basis.data.double()
         self.everything = len(genes) == self.decoder.head("mrna").n_features
         posterior = LogPosterior(self.decoder, self.prior, self.genes, device=self.device)
-        self.infer = LatentInference(posterior, options)
+        encoder = None if reference.encoder is None else copy.deepcopy(reference.encoder).to(self.device)
+        self.infer = LatentInference(posterior, options, encoder)
+
+    def __call__(self, counts: Counts) -> Prediction:
+        """Predict rows of counts (n, G), dense or CSR."""
+        return Prediction.concatenate(map_rows(self._predict, counts, self.device))
 
     @torch.no_grad()
-    def __call__(self, counts: Any) -> Prediction:
-        """Predict rows of counts (n, G), dense or CSR."""
-        step = self.infer.options.rows
-        parts = [
-            self._predict(dense_rows(counts, i, i + step).to(self.device)) for i in range(0, counts.shape[0], step)
-        ]
-        return Prediction.concatenate(parts)
+    def _predict(self, counts: Counts) -> Prediction:
+        optimum = self.infer.solve(counts)
+        batch = self.infer.batch(counts)
+        z = torch.zeros(batch.n_slots, self.prior.n_latent, device=self.device)
+        parts = []
+        for rows in batch.blocks():
+            n = rows.stop - rows.start
+            z[:n] = optimum.z[rows]
+            parts.append([tensor[:n].cpu().numpy() for tensor in self._decode(z, batch)])
+        share, evidence, unlike, empty = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        ood = self._score(unlike, evidence, empty)
+        return Prediction(optimum.z.cpu().numpy(), share, evidence, unlike, ood, optimum.converged.cpu().numpy())
 
-    def _predict(self, counts: torch.Tensor) -> Prediction:
-        optimum = self.infer(counts)
+    def _decode(self, z: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, ...]:
+        """Shares of miRNAs, evidence, misfit, and whether a row is empty."""
         head = self.decoder.head("mrna")
-        features = self.decoder(optimum.z)
+        features = self.decoder(z)
         log_share = head.log_share(features)
-        profile, evidence = denoised_profile(head, log_share, counts, None if self.everything else self.genes)
+        profile, evidence = denoised_profile(head, log_share, batch.counts, None if self.everything else self.genes)
         if self.readout is None:
             share = self.decoder.head("mirna").log_share(features).exp()
         else:
             share = self.readout(profile, evidence).expm1()
             share = share / share.sum(1, keepdim=True)
         present = log_share if self.everything else torch.log_softmax(log_share[:, self.genes], 1)
-        unlike = misfit(head, present, counts, self.genes)
-        empty = counts.sum(1) == 0
-        tensors = (optimum.z, share, evidence, unlike, empty, optimum.converged)
-        z, shares, evidences, misfits, empties, converged = (tensor.cpu().numpy() for tensor in tensors)
-        return Prediction(z, shares, evidences, misfits, self._score(misfits, evidences, empties), converged)
+        return share, evidence, misfit(head, present, batch.counts, self.genes), batch.library[:, 0] == 0
 
     def _score(
         self, unlike: NDArray[np.float32], evidence: NDArray[np.float32], empty: NDArray[np.bool_]

@@ -1,6 +1,7 @@
 """The generative model of miDGD, readable next to the paper; torch only."""
 
 from midgd.nn.decoder import Decoder, DecoderSpec
+from midgd.nn.encoder import LatentEncoder
 from midgd.nn.heads import HEADS, CountHead, NegativeBinomialHead, ZeroInflatedNegativeBinomialHead
 from midgd.nn.prior import GaussianMixture
 from midgd.nn.readout import ProfileReadout, denoised_profile
@@ -11,6 +12,7 @@ __all__ = [
     "Decoder",
     "DecoderSpec",
     "GaussianMixture",
+    "LatentEncoder",
     "NegativeBinomialHead",
     "ProfileReadout",
     "ZeroInflatedNegativeBinomialHead",

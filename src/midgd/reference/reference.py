@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from midgd.features import GeneVocabulary, MirnaVocabulary
-from midgd.nn import Decoder, GaussianMixture, ProfileReadout
+from midgd.nn import Decoder, GaussianMixture, LatentEncoder, ProfileReadout
 
 Card = dict[str, Any]
 
@@ -80,6 +80,8 @@ class Reference:
         Mature miRNAs, None if the model knows one level only.
     calibration
         Held-out errors; None if they were not measured, then there are no intervals and no domain score.
+    encoder
+        Where the search for a latent starts; None starts it from the prior.
     """
 
     card: Card
@@ -88,6 +90,7 @@ class Reference:
     readout: ProfileReadout | None = None
     arms: Arms | None = None
     calibration: Calibration | None = None
+    encoder: LatentEncoder | None = None
 
     def __post_init__(self) -> None:
         expected = {"mrna": len(self.card["genes"]["symbol"]), "mirna": len(self.card["mirnas"]["name"])}

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from midgd.nn import Decoder, DecoderSpec, GaussianMixture, ProfileReadout
+from midgd.nn import Decoder, DecoderSpec, GaussianMixture, LatentEncoder, ProfileReadout
 from midgd.reference.reference import Arms, Calibration, Card, Reference
 
 M = TypeVar("M", bound=torch.nn.Module)
@@ -86,7 +86,7 @@ def _sha256(path: Path) -> str:
 
 def _tensors(reference: Reference) -> dict[str, Tensor]:
     """All arrays of a reference by name; the large matrices in half precision, which changes shares by 1e-3."""
-    modules = {"decoder": reference.decoder, "prior": reference.prior, "readout": reference.readout}
+    modules = {name: getattr(reference, name) for name in ("decoder", "prior", "readout", "encoder")}
     tensors = {
         f"{part}.{name}": value
         for part, module in modules.items()
@@ -115,7 +115,14 @@ def _describe(reference: Reference) -> Card:
         "typical_sd": prior.typical_sd,
     }
     rank = reference.readout.rank if reference.readout is not None else 0
-    return reference.card | {"format": FORMAT, "decoder": spec, "prior": sizes, "readout_rank": rank}
+    encoder = None if reference.encoder is None else reference.encoder.sizes
+    return reference.card | {
+        "format": FORMAT,
+        "decoder": spec,
+        "prior": sizes,
+        "readout_rank": rank,
+        "encoder": encoder,
+    }
 
 
 def _build(card: Card, tensors: dict[str, Tensor]) -> Reference:
@@ -130,6 +137,7 @@ def _build(card: Card, tensors: dict[str, Tensor]) -> Reference:
     prior = _filled(GaussianMixture(mixture.pop("n_components"), decoder.spec.n_latent, **mixture), part("prior"))
     rank = int(card["readout_rank"])
     readout = _filled(ProfileReadout(sizes["mrna"], sizes["mirna"], rank), part("readout")) if rank else None
+    encoder = _filled(LatentEncoder(**card["encoder"]), part("encoder")) if card.get("encoder") else None
     arms, calibration = part("arms"), part("calibration")
     return Reference(
         card,
@@ -138,6 +146,7 @@ def _build(card: Card, tensors: dict[str, Tensor]) -> Reference:
         readout,
         Arms(**_arrays(arms)) if arms else None,
         Calibration(**_arrays(calibration)) if calibration else None,
+        encoder,
     )
 
 

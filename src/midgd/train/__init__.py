@@ -2,12 +2,14 @@
 
 from midgd.train.arms import fit_arms
 from midgd.train.calibrate import calibrate
+from midgd.train.encoder import EncoderOptions, fit_encoder
 from midgd.train.fit import Fit, fit
 from midgd.train.mosaic import Modality, Mosaic
 from midgd.train.options import TrainOptions
 from midgd.train.readout import ReadoutOptions, fit_readout
 
 __all__ = [
+    "EncoderOptions",
     "Fit",
     "Modality",
     "Mosaic",
@@ -16,5 +18,6 @@ __all__ = [
     "calibrate",
     "fit",
     "fit_arms",
+    "fit_encoder",
     "fit_readout",
 ]

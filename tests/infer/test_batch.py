@@ -1,0 +1,68 @@
+"""Slots hold the right rows, whatever the container; the preconditioner is the inverse information at their depth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+
+from midgd.infer import LogPosterior
+from midgd.infer.batch import Batch, Curvatures
+
+
+@pytest.fixture(scope="module")
+def posterior(toy_reference) -> LogPosterior:
+    return LogPosterior(toy_reference.decoder, toy_reference.prior, torch.arange(600))
+
+
+COUNTS = np.random.default_rng(0).poisson(0.5, (7, 600)).astype(np.float32)
+
+
+def batch(posterior: LogPosterior, counts, n_slots: int = 4) -> Batch:
+    return Batch(posterior, Curvatures(posterior), counts, n_slots)
+
+
+@pytest.mark.parametrize("convert", [np.asarray, sparse.csr_matrix, lambda x: x.astype(np.int64)])
+def test_blocks_are_the_rows_in_order(posterior, convert):
+    held = batch(posterior, convert(COUNTS))
+    found = [(rows, held.counts[: rows.stop - rows.start].clone()) for rows in held.blocks()]
+    assert [rows for rows, _ in found] == [slice(0, 4), slice(4, 7)]
+    np.testing.assert_array_equal(torch.cat([x for _, x in found]), COUNTS)
+
+
+def test_entries_of_one_gene_add_up(posterior):
+    split = sparse.csr_matrix((np.array([1.0, 2.0, 4.0]), np.array([3, 3, 5]), np.array([0, 3])), shape=(1, 600))
+    held = batch(posterior, split)
+    held.load(2, 0)
+    assert held.counts[2, 3] == 3.0 and held.counts[2, 5] == 4.0 and held.library[2, 0] == 7.0
+
+
+def test_a_slot_forgets_its_former_row(posterior):
+    held = batch(posterior, sparse.csr_matrix(COUNTS))
+    held.load(1, 0)
+    held.load(1, 5)
+    np.testing.assert_array_equal(held.counts[1], COUNTS[5])
+    assert held.library[1, 0] == COUNTS[5].sum()
+
+
+def test_preconditioner_is_the_inverse_information_of_each_depth(posterior):
+    deep = COUNTS[:4] * 10.0 ** np.arange(4)[:, None]
+    held = batch(posterior, deep.astype(np.float32))
+    list(held.blocks())
+    vectors = torch.randn(4, posterior.n_latent, generator=torch.Generator().manual_seed(0))
+    found = held.precondition(vectors)
+    for slot in range(4):
+        information = posterior.curvature(torch.log(held.library[slot]).round())[0]
+        torch.testing.assert_close(found[slot], torch.linalg.solve(information, vectors[slot]), rtol=1e-3, atol=1e-4)
+
+
+def test_evaluation_is_the_posterior(posterior):
+    held = batch(posterior, COUNTS[:4])
+    list(held.blocks())
+    z = torch.randn(4, posterior.n_latent, generator=torch.Generator().manual_seed(0))
+    value, grad = held(z)
+    x = torch.from_numpy(COUNTS[:4])
+    expected = posterior(z, x, x.sum(1, keepdim=True))
+    torch.testing.assert_close((value, grad), expected)
+    torch.testing.assert_close(held(z)[1], grad, rtol=0, atol=0)  # memory that is used again leaves no trace
