@@ -48,6 +48,12 @@ class Prediction:
     ood: NDArray[np.float32]
     converged: NDArray[np.bool_]
 
+    def __len__(self) -> int:
+        return len(self.share)
+
+    def __getitem__(self, rows: slice) -> Prediction:
+        return Prediction(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
     @classmethod
     def concatenate(cls, parts: list[Prediction]) -> Prediction:
         """Stack predictions of consecutive rows."""

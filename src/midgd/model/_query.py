@@ -88,7 +88,7 @@ def predict(
     parts = []
     for rows, view, part in _patterns(query, alignment, unmeasured):
         predictor = Predictor(reference, part.present, device=device)
-        parts.append((rows, predict_rows(view, part, predictor, batch_size=None, groups=None)))
+        parts.append((rows, predict_rows(view, part, predictor)))
     n = len(query.view.obs_names)
     if n_missing := n - sum(len(rows) for rows, _ in parts):
         logger.warning("%d of %d rows have no mRNA: their results are NaN", n_missing, n)

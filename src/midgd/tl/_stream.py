@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ from midgd.data import CountCheck, CountView, RowSource
 from midgd.features import GeneAlignment
 from midgd.infer import Prediction, Predictor
 from midgd.settings import settings
+from midgd.tl._dask import is_dask, predict_blocks
 
 PROGRESS_FROM = 2_000
 
@@ -55,25 +57,54 @@ class Groups:
 
 
 def predict_rows(
-    view: CountView, alignment: GeneAlignment, predictor: Predictor, *, batch_size: int | None, groups: Groups | None
+    view: CountView, alignment: GeneAlignment, predictor: Predictor, *, batch_size: int | None = None
 ) -> Prediction:
-    """Predictions of all rows, or of all groups of rows, reading one chunk at a time."""
-    source = RowSource(view.matrix, batch_size=batch_size)
-    check = CountCheck(where=view.where, row_names=list(view.obs_names), hint=view.hint)
-    summed = None if groups is None else np.zeros((len(groups.names), len(alignment.present)), np.float64)
-    parts = []
-    n = source.shape[0]
-    with tqdm(total=n, desc="infer_mirna", unit="cell", disable=not settings.progress or n < PROGRESS_FROM) as bar:
-        for start, stop, chunk in source:
-            check.update(chunk, start)
-            aligned = alignment.apply(chunk)
-            if summed is not None and groups is not None:
-                summed += _sum_by_group(aligned, groups.codes[start:stop], len(groups.names))
-            else:
-                parts.append(predictor(aligned))
+    """Predictions of all rows."""
+    return Prediction.concatenate([part for _, _, part in stream(view, alignment, predictor, batch_size=batch_size)])
+
+
+def stream(
+    view: CountView,
+    alignment: GeneAlignment,
+    predictor: Predictor,
+    *,
+    batch_size: int | None = None,
+    first: int = 0,
+) -> Iterator[tuple[int, int, Prediction]]:
+    """Predictions of consecutive rows ``start:stop``, from row ``first`` on, a chunk at a time."""
+    n = view.matrix.shape[0]
+    hidden = not settings.progress or n < PROGRESS_FROM
+    with tqdm(total=n, initial=first, desc="infer_mirna", unit="cell", disable=hidden) as bar:
+        if is_dask(view.matrix):
+            parts = predict_blocks(view, alignment, predictor, first)
+        else:
+            chunks = _checked_chunks(view, alignment, batch_size)
+            unfinished = ((max(start, first), stop, rows[max(first - start, 0) :]) for start, stop, rows in chunks)
+            parts = ((start, stop, predictor(rows)) for start, stop, rows in unfinished if start < stop)
+        for start, stop, part in parts:
+            yield start, stop, part
             bar.update(stop - start)
+
+
+def predict_groups(
+    view: CountView, alignment: GeneAlignment, predictor: Predictor, groups: Groups, *, batch_size: int | None = None
+) -> Prediction:
+    """Predictions of the sums of groups of rows."""
+    summed = np.zeros((len(groups.names), len(alignment.present)), np.float64)
+    for start, stop, rows in _checked_chunks(view, alignment, batch_size):
+        summed += _sum_by_group(rows, groups.codes[start:stop], len(groups.names))
+    return predictor(summed)
+
+
+def _checked_chunks(
+    view: CountView, alignment: GeneAlignment, batch_size: int | None
+) -> Iterator[tuple[int, int, sparse.csr_matrix]]:
+    """Chunks of counts, aligned to the reference."""
+    check = CountCheck(where=view.where, row_names=list(view.obs_names), hint=view.hint)
+    for start, stop, chunk in RowSource(view.matrix, batch_size=batch_size):
+        check.update(chunk, start)
+        yield start, stop, alignment.apply(chunk)
     check.finish()
-    return Prediction.concatenate(parts) if summed is None else predictor(summed)
 
 
 def _sum_by_group(counts: sparse.csr_matrix, codes: NDArray[np.int64], n_groups: int) -> NDArray[np.float64]:

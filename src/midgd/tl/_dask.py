@@ -1,0 +1,76 @@
+"""Blocks of a dask array on whatever scheduler the user runs: threads, processes or a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from midgd.data import CountCheck
+from midgd.features import GeneAlignment
+from midgd.infer import Prediction, Predictor
+
+if TYPE_CHECKING:
+    from midgd.data import CountView
+
+# Blocks asked for at a time, per worker: enough to keep all busy, few enough that their results fit in memory.
+BLOCKS_AT_ONCE = 16
+
+
+def is_dask(matrix: Any) -> bool:
+    """Whether a matrix is a dask array, without importing dask."""
+    return type(matrix).__module__.startswith("dask.")
+
+
+def predict_blocks(
+    view: CountView, alignment: GeneAlignment, predictor: Predictor, first: int
+) -> Iterator[tuple[int, int, Prediction]]:
+    """Predictions of consecutive rows from row ``first`` on, computed block by block where the blocks are."""
+    import dask
+    import dask.array as da
+
+    matrix = view.matrix.rechunk({1: -1})
+    sizes = matrix.chunks[0]
+    if np.isnan(sizes).any():
+        raise ValueError(f"{view.where} is a dask array of unknown length: call its compute_chunk_sizes() first")
+    ends = np.cumsum(sizes)
+    answers = da.map_blocks(
+        _predict_block,
+        matrix,
+        # One object per block, not one per task: schedulers that cross processes send it once.
+        work=dask.delayed(_Work(view, alignment, predictor), pure=False),
+        chunks=((1,) * len(sizes), (1,)),
+        dtype=object,
+        meta=np.empty((0, 0), object),
+    )
+    unfinished = np.flatnonzero((ends > first) & (np.asarray(sizes) > 0))
+    for some in np.split(unfinished, range(BLOCKS_AT_ONCE, len(unfinished), BLOCKS_AT_ONCE)):
+        computed = answers[some].compute()
+        for block, prediction in zip(some, computed[:, 0], strict=True):
+            start = int(ends[block] - sizes[block])
+            skip = max(first - start, 0)
+            yield start + skip, int(ends[block]), prediction[skip:]
+
+
+class _Work:
+    """What a worker needs for a block."""
+
+    def __init__(self, view: CountView, alignment: GeneAlignment, predictor: Predictor) -> None:
+        self.where, self.hint, self.obs_names = view.where, view.hint, list(view.obs_names)
+        self.alignment, self.predictor = alignment, predictor
+
+    def __call__(self, block: Any, start: int) -> Prediction:
+        # The scale of the values is judged on the first rows alone, as for a matrix that is read in order.
+        check = CountCheck(self.where, self.obs_names, allow_fractional=start > 0, hint=self.hint)
+        check.update(block, start)
+        check.finish()
+        return self.predictor(self.alignment.apply(block))
+
+
+def _predict_block(block: Any, work: _Work, block_info: dict[Any, Any] | None = None) -> NDArray[np.object_]:
+    answer = np.empty((1, 1), object)
+    if block_info and block.shape[0]:
+        answer[0, 0] = work(block, int(block_info[0]["array-location"][0][0]))
+    return answer
