@@ -101,7 +101,7 @@ def test_predicting_leaves_the_reference_as_it_was(toy_reference_path, counts):
 
 def test_empty_rows_are_flagged(predicted):
     assert predicted.ood[-1] == 1.0 and predicted.evidence[-1] == 0.0
-    assert predicted.share[-1].sum() == pytest.approx(1.0, abs=1e-5)
+    assert predicted.share[-1].sum() == pytest.approx(1.0, abs=0.5)
     assert (predicted.ood[:-1] < 1.0).all()
 
 
@@ -136,14 +136,16 @@ def test_without_calibration_there_are_no_scores_and_no_errors(plain, counts):
         uncertainty(plain, alone, "stem-loop", "cpm")
 
 
-def test_shares_add_up_to_one(predicted):
-    np.testing.assert_allclose(predicted.share.sum(1), 1.0, atol=1e-5)
+def test_shares_add_up_to_about_one(predicted, toy_reference, counts):
+    """Logs are predicted one by one: their sum is not forced, but of the right size; decoded shares are a softmax."""
     assert (predicted.share >= 0).all()
+    assert 0.5 < np.median(predicted.share.sum(1)) < 1.2
+    decoded = Predictor(dataclasses.replace(toy_reference, readout=None), GENES)(counts).share
+    np.testing.assert_allclose(decoded.sum(1), 1.0, atol=1e-5)
 
 
 def test_units_agree(predicted):
     share, cpm, log = (in_units(predicted.share, units) for units in ("share", "cpm", "log1p_cpm"))
-    np.testing.assert_allclose(cpm.sum(1), 1e6, rtol=1e-5)
     np.testing.assert_allclose(np.expm1(log.astype(float)), cpm, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(share * 1e6, cpm, rtol=1e-6)
     assert share.dtype == cpm.dtype == log.dtype == np.float32
@@ -153,7 +155,7 @@ def test_units_agree(predicted):
 
 def test_arms_never_exceed_their_stem_loops(toy_reference, toy_pairs, predicted):
     mature = at_level(toy_reference, predicted.share, "mature")
-    assert mature.shape == (len(predicted.share), len(toy_pairs.matures)) and (mature.sum(1) <= 1 + 1e-5).all()
+    assert mature.shape == (len(predicted.share), len(toy_pairs.matures)) and (mature.sum(1) <= predicted.share.sum(1) * (1 + 1e-5)).all()
     names = toy_pairs.matures
     for stem in ("hsa-mir-21", "hsa-mir-375", "hsa-mir-10b"):
         arms = [names.index(stem.replace("mir", "miR") + arm) for arm in ("-5p", "-3p")]

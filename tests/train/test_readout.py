@@ -17,7 +17,7 @@ from midgd.train.calibrate import predict_held_out
 from midgd.train.depths import thin
 from midgd.train.readout import query_profiles
 
-DEEP = ReadoutOptions(depths=(None,), ridge=1e-6, rank=3)
+DEEP = ReadoutOptions(depths=(None,), ridge=1e-6, adaptive=None, rank=3)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_recovers_a_linear_map(linear):
     decoder, prior, mosaic = linear
     readout = fit_readout(decoder, prior, mosaic.take(np.arange(50)), dataclasses.replace(DEEP, rank=6))
     held_out = mosaic.take(np.arange(50, 80))
-    profile, _ = query_profiles(decoder, prior, held_out, None, np.random.default_rng(0))
+    profile, *_ = query_profiles(decoder, prior, held_out, None, np.random.default_rng(0))
     truth = log1p_cpm(held_out["mirna"].counts)
     for evidence in (0.0, 1.0):  # learned at one depth only, both maps are the same
         predicted = readout(torch.tensor(profile), torch.full((30,), evidence)).numpy()
@@ -52,7 +52,7 @@ def test_recovers_a_linear_map(linear):
 
 def test_equals_primal_ridge_at_full_rank(linear):
     decoder, prior, mosaic = linear
-    options = ReadoutOptions(depths=(None, 2_000.0), ridge=0.5, rank=16, seed=3)
+    options = ReadoutOptions(depths=(None, 2_000.0), ridge=0.5, adaptive=None, rank=16, seed=3)
     readout = fit_readout(decoder, prior, mosaic, options)
     generator = np.random.default_rng(3)
     profiles = [query_profiles(decoder, prior, mosaic, depth, generator)[0] for depth in options.depths]
@@ -67,9 +67,48 @@ def test_equals_primal_ridge_at_full_rank(linear):
         np.testing.assert_allclose(found, expected, atol=5e-3)
 
 
+def test_adaptive_regressions_help_where_one_gene_carries_a_mirna(linear):
+    """A gene beside the three directions that all share is what one miRNA follows: a host gene."""
+    decoder, prior, mosaic = linear
+    rng = np.random.default_rng(1)
+    own = rng.normal(size=80)
+    mrna, mirna = mosaic["mrna"].counts.copy(), mosaic["mirna"].counts.copy()
+    mrna[:, 7] = 2e4 * np.exp(own)
+    mirna[:, 5] = 50 * np.exp(own)
+    hosted = Mosaic({"mrna": Modality.from_mask(mrna), "mirna": Modality.from_mask(mirna)})
+    train, test = hosted.take(np.arange(50)), hosted.take(np.arange(50, 80))
+    profile, *_ = query_profiles(decoder, prior, test, None, np.random.default_rng(0))
+    errors = []
+    for adaptive in (None, 1.0):
+        options = ReadoutOptions(depths=(None,), ridge=0.5, adaptive=adaptive, n_genes=20, rank=16)
+        predicted = fit_readout(decoder, prior, train, options)(torch.tensor(profile), torch.ones(30)).numpy()
+        errors.append(np.square(predicted - log1p_cpm(mirna)[50:])[:, 5].mean())
+    assert errors[1] < 0.8 * errors[0]
+
+
+def test_genes_that_some_samples_lack_do_not_outvote_the_others(linear):
+    """The mean of regressions on all and on the common genes: with half of the genes common, both are in it."""
+    decoder, prior, mosaic = linear
+    seen = np.ones((80, 60), bool)
+    seen[::2, 55:] = False
+    partly = Mosaic({"mrna": Modality.from_mask(mosaic["mrna"].counts, seen), "mirna": mosaic["mirna"]})
+    options = ReadoutOptions(depths=(None,), ridge=0.5, adaptive=None, rank=16)
+    readout = fit_readout(decoder, prior, partly, options)
+    profile = query_profiles(decoder, prior, partly, None, np.random.default_rng(0)).profile
+    centred, target = (profile - profile.mean(0)).astype(float), log1p_cpm(mosaic["mirna"].counts)
+    slopes = np.zeros((60, 8))
+    for genes in (np.arange(60), np.arange(55)):
+        part = centred[:, genes]
+        penalty = 0.5 * np.square(part).sum() / 80
+        solved = np.linalg.solve(part.T @ part + penalty * np.eye(len(genes)), part.T @ (target - target.mean(0)))
+        slopes[genes] += solved / 2
+    expected = centred[:5] @ slopes + target.mean(0)
+    np.testing.assert_allclose(readout(torch.tensor(profile[:5]), torch.ones(5)).numpy(), expected, atol=5e-3)
+
+
 def test_rank_is_a_limit_and_a_larger_one_fits_better(linear):
     decoder, prior, mosaic = linear
-    profile, _ = query_profiles(decoder, prior, mosaic, None, np.random.default_rng(0))
+    profile, *_ = query_profiles(decoder, prior, mosaic, None, np.random.default_rng(0))
     truth, errors = log1p_cpm(mosaic["mirna"].counts), []
     for rank in (1, 2, 6):
         readout = fit_readout(decoder, prior, mosaic, dataclasses.replace(DEEP, rank=rank))
@@ -95,7 +134,7 @@ def test_unmeasured_mirna_is_completed_by_the_decoder(linear):
     seen[:, 7] = False  # never measured: all that is known about it is what the decoder says
     partly = Mosaic({"mrna": mosaic["mrna"], "mirna": Modality.from_mask(mosaic["mirna"].counts, seen)})
     readout = fit_readout(decoder, prior, partly, dataclasses.replace(DEEP, rank=8))
-    profile, decoded = query_profiles(decoder, prior, mosaic, None, np.random.default_rng(0))
+    profile, decoded, _ = query_profiles(decoder, prior, mosaic, None, np.random.default_rng(0))
     found = readout(torch.tensor(profile), torch.ones(80)).numpy()[:, 7]
     assert decoded[:, 7].mean() > 1.0
     np.testing.assert_allclose(found.mean(), decoded[:, 7].mean(), atol=1e-2)
@@ -106,8 +145,8 @@ def test_query_profiles_follow_the_patterns(linear):
     seen = np.ones((80, 60), bool)
     seen[::2, 40:] = False
     partly = Mosaic({"mrna": Modality.from_mask(mosaic["mrna"].counts, seen), "mirna": mosaic["mirna"]})
-    profile, decoded = query_profiles(decoder, prior, partly, None, np.random.default_rng(0))
-    full, full_decoded = query_profiles(decoder, prior, mosaic, None, np.random.default_rng(0))
+    profile, decoded, _ = query_profiles(decoder, prior, partly, None, np.random.default_rng(0))
+    full, full_decoded, _ = query_profiles(decoder, prior, mosaic, None, np.random.default_rng(0))
     np.testing.assert_allclose(profile[1::2], full[1::2], atol=1e-5)
     np.testing.assert_allclose(decoded[1::2], full_decoded[1::2], atol=1e-5)
     row, genes = mosaic["mrna"].take(np.array([2])).counts[:, :40], torch.arange(40)

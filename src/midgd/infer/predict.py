@@ -30,7 +30,8 @@ class Prediction:
     latent
         (n, d) MAP latents.
     share
-        (n, n_stem_loops) shares of the miRNA library, rows sum to 1.
+        (n, n_stem_loops) shares of the miRNA library. From a readout they add up to about 1: every log share is
+        predicted by itself, and forcing the sum would hand the errors of the few abundant miRNAs on to all others.
     evidence
         (n,) share of evidence in single genes, see :mod:`midgd.nn.readout`.
     misfit
@@ -120,8 +121,7 @@ class Predictor:
         if self.readout is None:
             share = self.decoder.head("mirna").log_share(features).exp()
         else:
-            share = self.readout(profile, evidence).expm1()
-            share = share / share.sum(1, keepdim=True)
+            share = self.readout(profile, evidence).expm1() / MILLION
         present = log_share if self.everything else torch.log_softmax(log_share[:, self.genes], 1)
         return share, evidence, misfit(head, present, batch.counts, self.genes), batch.library[:, 0] == 0
 
