@@ -19,15 +19,26 @@ from midgd import __version__
 from midgd.metrics import per_feature_correlation
 from midgd.nn import DecoderSpec
 from midgd.reference import Arms, Reference
-from midgd.train import Mosaic, ReadoutOptions, TrainOptions, calibrate, fit, fit_arms, fit_readout
+from midgd.train import (
+    EncoderOptions,
+    Mosaic,
+    ReadoutOptions,
+    TrainOptions,
+    calibrate,
+    fit,
+    fit_arms,
+    fit_encoder,
+    fit_readout,
+)
 from midgd.train.calibrate import predict_held_out
 from midgd.train.start import log1p_cpm
 
 BUNDLED = Path(__file__).parents[1] / "src/midgd/reference/bundled/default"
 SPEC = DecoderSpec(n_latent=128, n_hidden=0)
 N_COMPONENTS = 20
-OPTIONS = TrainOptions()
+OPTIONS = TrainOptions(max_epochs=40)
 READOUT = ReadoutOptions()
+ENCODER = EncoderOptions()
 CITATIONS = [
     "Zamani et al. 2026, bioRxiv 10.64898/2026.05.29.727918 (miDGD)",
     "Schuster & Krogh 2023, Bioinformatics 39:btad497 (deep generative decoder)",
@@ -83,6 +94,7 @@ def base_card(pairs: Pairs, matures: dict) -> dict:
             "n_components": N_COMPONENTS,
             "options": vars(OPTIONS),
             "readout": vars(READOUT),
+            "encoder": vars(ENCODER),
         },
         "citations": CITATIONS,
     }
@@ -108,7 +120,8 @@ def main() -> None:
     log.info("held-out Spearman: %s", table.mean().round(4).to_dict())
 
     final = train(pairs.mosaic, card | {"accuracy": _accuracy_card(table)}, arms)
-    final = Reference(final.card, final.decoder, final.prior, final.readout, arms, calibration)
+    encoder = fit_encoder(final.decoder, final.prior, pairs.mosaic, ENCODER)
+    final = Reference(final.card, final.decoder, final.prior, final.readout, arms, calibration, encoder)
     path = final.save(output)
     size = sum(f.stat().st_size for f in path.iterdir()) / 2**20
     log.info("wrote %s (%.1f MiB) after %.0f s", path, size, time.perf_counter() - start)

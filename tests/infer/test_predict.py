@@ -155,7 +155,10 @@ def test_units_agree(predicted):
 
 def test_arms_never_exceed_their_stem_loops(toy_reference, toy_pairs, predicted):
     mature = at_level(toy_reference, predicted.share, "mature")
-    assert mature.shape == (len(predicted.share), len(toy_pairs.matures)) and (mature.sum(1) <= predicted.share.sum(1) * (1 + 1e-5)).all()
+    assert (
+        mature.shape == (len(predicted.share), len(toy_pairs.matures))
+        and (mature.sum(1) <= predicted.share.sum(1) * (1 + 1e-5)).all()
+    )
     names = toy_pairs.matures
     for stem in ("hsa-mir-21", "hsa-mir-375", "hsa-mir-10b"):
         arms = [names.index(stem.replace("mir", "miR") + arm) for arm in ("-5p", "-3p")]

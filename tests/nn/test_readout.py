@@ -90,16 +90,53 @@ def test_evidence_grows_with_depth(head, log_share):
     assert (evidence.diff(dim=0) > 0).all() and (evidence > 0).all() and (evidence < 1).all()
 
 
-def test_readout_is_its_formula():
-    torch.manual_seed(0)
-    readout = ProfileReadout(G, 5, 3)
-    for parameter in readout.parameters():
-        torch.nn.init.normal_(parameter)
-    profile, evidence = 3 * torch.rand(N, G), torch.tensor([0.0, 0.2, 0.7, 1.0])
-    mean, basis, slopes, intercepts = (p.detach().double().numpy() for p in readout.parameters())
+def random_readout(n_core: int) -> ProfileReadout:
+    readout = ProfileReadout(G, 5, 3, n_core)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        for parameter in readout.parameters():
+            torch.nn.init.normal_(parameter)
+    readout.core_genes.copy_(torch.arange(G)[1 : 1 + n_core])
+    return readout
+
+
+PROFILE = 3 * torch.rand(N, G, generator=torch.Generator().manual_seed(5))
+EVIDENCE = torch.tensor([0.0, 0.2, 0.7, 1.0])
+
+
+def by_hand(maps: torch.nn.Module, profile: torch.Tensor) -> np.ndarray:
+    mean, basis, slopes, intercepts = (p.detach().double().numpy() for p in maps.parameters())
     scores = (profile.double().numpy() - mean) @ basis
     any_depth, deep = (scores @ slopes[i] + intercepts[i] for i in (0, 1))
-    e = evidence.double().numpy()[:, None]
-    expected = np.maximum((1 - e) * any_depth + e * deep, 0.0)
-    assert (expected == 0).any() and (expected > 0).any() and readout.rank == 3
-    np.testing.assert_allclose(readout(profile, evidence).detach(), expected, atol=1e-4)
+    e = EVIDENCE.double().numpy()[:, None]
+    return (1 - e) * any_depth + e * deep
+
+
+def test_readout_is_its_formula():
+    readout = random_readout(0)
+    expected = np.maximum(by_hand(readout.wide, PROFILE), 0.0)
+    assert (expected == 0).any() and (expected > 0).any()
+    np.testing.assert_allclose(readout(PROFILE, EVIDENCE).detach(), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("breadth", [0.0, 0.4, 1.0])
+def test_core_genes_answer_for_the_others_as_far_as_those_are_missing(breadth):
+    readout = random_readout(7)
+    assert readout.core is not None
+    share = PROFILE[:, 1:8].expm1() / PROFILE[:, 1:8].expm1().sum(1, keepdim=True)
+    wide, core = by_hand(readout.wide, PROFILE), by_hand(readout.core, torch.log1p(1e6 * share))
+    expected = np.maximum(breadth / 2 * wide + (1 - breadth / 2) * core, 0.0)
+    np.testing.assert_allclose(readout(PROFILE, EVIDENCE, breadth).detach(), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_breadth_is_full_from_half_of_the_genes_beside_the_core():
+    readout = random_readout(7)  # genes 1 to 7 of 12
+    assert readout.breadth(torch.arange(G)) == 1.0
+    assert readout.breadth(torch.arange(1, 8)) == 0.0
+    assert readout.breadth(torch.tensor([0, 3])) == pytest.approx(2 / 5)
+    assert readout.breadth(torch.tensor([0, 3, 9, 10])) == 1.0
+
+
+def test_sizes_rebuild_it():
+    readout = random_readout(7)
+    assert ProfileReadout(**readout.sizes).state_dict().keys() == readout.state_dict().keys()

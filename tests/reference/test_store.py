@@ -202,9 +202,10 @@ EDITS: dict[str, Any] = {
     "mirnas": [{"name": ["A"]}, {"name": None}, 5],
     "decoder": [{}, {"n_latent": "3"}, {"n_latent": 4}, {"n_latent": 3, "surprise": 1}, None, []],
     "prior": [{}, {"n_components": "x"}, {"n_components": 9}, {"n_components": 2, "n_latent": 5}, None],
-    "readout_rank": ["many", None, 4],
+    "readout": [{}, {"rank": "many"}, 4, "text"],
+    "encoder": [{}, {"n_hidden": 3}, "text"],
     "sha256": ["", None, 12, "0" * 64],
-    "format": [2, None, "1"],
+    "format": [1, None, "2"],
 }
 
 

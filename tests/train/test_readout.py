@@ -87,7 +87,7 @@ def test_adaptive_regressions_help_where_one_gene_carries_a_mirna(linear):
 
 
 def test_genes_that_some_samples_lack_do_not_outvote_the_others(linear):
-    """The mean of regressions on all and on the common genes: with half of the genes common, both are in it."""
+    """The mean of two regressions where the query has all genes, that of the common genes where it has no other."""
     decoder, prior, mosaic = linear
     seen = np.ones((80, 60), bool)
     seen[::2, 55:] = False
@@ -95,15 +95,18 @@ def test_genes_that_some_samples_lack_do_not_outvote_the_others(linear):
     options = ReadoutOptions(depths=(None,), ridge=0.5, adaptive=None, rank=16)
     readout = fit_readout(decoder, prior, partly, options)
     profile = query_profiles(decoder, prior, partly, None, np.random.default_rng(0)).profile
-    centred, target = (profile - profile.mean(0)).astype(float), log1p_cpm(mosaic["mirna"].counts)
-    slopes = np.zeros((60, 8))
-    for genes in (np.arange(60), np.arange(55)):
-        part = centred[:, genes]
+    target = log1p_cpm(mosaic["mirna"].counts)
+    answers = []
+    for values in (log1p_cpm(np.expm1(profile[:, :55].astype(float))), profile.astype(float)):
+        part, genes = values - values.mean(0), np.arange(values.shape[1])
         penalty = 0.5 * np.square(part).sum() / 80
-        solved = np.linalg.solve(part.T @ part + penalty * np.eye(len(genes)), part.T @ (target - target.mean(0)))
-        slopes[genes] += solved / 2
-    expected = centred[:5] @ slopes + target.mean(0)
-    np.testing.assert_allclose(readout(torch.tensor(profile[:5]), torch.ones(5)).numpy(), expected, atol=5e-3)
+        slopes = np.linalg.solve(part.T @ part + penalty * np.eye(len(genes)), part.T @ (target - target.mean(0)))
+        answers.append(part[:5] @ slopes + target.mean(0))
+    np.testing.assert_array_equal(readout.core_genes, np.arange(55))
+    for breadth in (0.0, 1.0):
+        found = readout(torch.tensor(profile[:5]), torch.ones(5), breadth).numpy()
+        expected = answers[0] + breadth / 2 * (answers[1] - answers[0])
+        np.testing.assert_allclose(found, expected, atol=5e-3)
 
 
 def test_rank_is_a_limit_and_a_larger_one_fits_better(linear):
@@ -112,8 +115,8 @@ def test_rank_is_a_limit_and_a_larger_one_fits_better(linear):
     truth, errors = log1p_cpm(mosaic["mirna"].counts), []
     for rank in (1, 2, 6):
         readout = fit_readout(decoder, prior, mosaic, dataclasses.replace(DEEP, rank=rank))
-        maps = readout.basis @ readout.slopes[0]
-        assert readout.rank == rank and torch.linalg.matrix_rank(maps, rtol=1e-4) <= rank
+        maps = readout.wide.basis @ readout.wide.slopes[0]
+        assert readout.wide.rank == rank and torch.linalg.matrix_rank(maps, rtol=1e-4) <= rank
         errors.append(((readout(torch.tensor(profile), torch.zeros(80)).numpy() - truth) ** 2).mean())
     assert errors[0] > errors[1] > errors[2]
 

@@ -19,10 +19,10 @@ from midgd.reference.reference import Calibration
 
 def misfit(head: CountHead, log_share: Tensor, counts: Tensor, genes: Tensor) -> Tensor:
     """Misfit of every sample, (n,), from log shares over the G genes present and their counts, both (n, G)."""
-    mean = log_share.exp() * counts.sum(1, keepdim=True)
-    dispersion = head.dispersion[genes]
-    excess = ((counts - mean).square() / (1.0 + mean / dispersion)).sum(1)
-    return (excess / mean.sum(1).clamp_min(1e-9)).clamp_min(1e-9).log()
+    mean = log_share.exp().mul_(counts.sum(1, keepdim=True))
+    total = mean.sum(1).clamp_min(1e-9)
+    excess = (counts - mean).square_().div_(mean.div_(head.dispersion[genes]).add_(1.0)).sum(1)
+    return (excess / total).clamp_min(1e-9).log()
 
 
 def out_of_domain(

@@ -19,7 +19,7 @@ from scipy import sparse
 Counts: TypeAlias = NDArray[Any] | sparse.csr_matrix
 Result = TypeVar("Result")
 
-MAX_ROWS = 512
+MAX_ROWS = 2_048
 
 
 def map_rows(work: Callable[[Counts], Result], counts: Counts, device: torch.device) -> list[Result]:

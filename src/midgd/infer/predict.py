@@ -89,6 +89,7 @@ class Predictor:
         self.genes = torch.from_numpy(genes).to(self.device)
         self.decoder, self.prior = reference.decoder.to(self.device), reference.prior.to(self.device)
         self.readout = None if reference.readout is None else copy.deepcopy(reference.readout).to(self.device)
+        self.breadth = 0.0 if self.readout is None else self.readout.breadth(self.genes)
         self.everything = len(genes) == self.decoder.head("mrna").n_features
         posterior = LogPosterior(self.decoder, self.prior, self.genes, device=self.device)
         encoder = None if reference.encoder is None else copy.deepcopy(reference.encoder).to(self.device)
@@ -121,7 +122,7 @@ class Predictor:
         if self.readout is None:
             share = self.decoder.head("mirna").log_share(features).exp()
         else:
-            share = self.readout(profile, evidence).expm1() / MILLION
+            share = self.readout(profile, evidence, self.breadth).expm1() / MILLION
         present = log_share if self.everything else torch.log_softmax(log_share[:, self.genes], 1)
         return share, evidence, misfit(head, present, batch.counts, self.genes), batch.library[:, 0] == 0
 

@@ -45,9 +45,9 @@ class CountHead(nn.Module, ABC):
 
     def log_share(self, features: Tensor, measured: Tensor | None = None) -> Tensor:
         """Log softmax shares, (n, n_measured), normalised over the features ``measured`` (indices; all if None)."""
-        if measured is None:
-            return torch.log_softmax(torch.addmm(self.bias, features, self.weight), 1)
-        return torch.log_softmax(torch.addmm(self.bias[measured], features, self.weight[:, measured]), 1)
+        # Columns of the product, not of the weights: their gradient would be scattered at twice the cost.
+        logits = torch.addmm(self.bias, features, self.weight)
+        return torch.log_softmax(logits if measured is None else logits[:, measured], 1)
 
     @abstractmethod
     def log_prob(self, counts: Tensor, log_mean: Tensor, measured: Tensor | None = None) -> Tensor:

@@ -7,7 +7,7 @@ a negative binomial gene is Gamma distributed with shape r and mean p(z), and it
 
 (conjugacy of Gamma and Poisson). A deep sample keeps its own profile, a shallow cell gets the decoder's, and a gene
 that was not measured is completed by the decoder. The readout maps :math:`\log(1 + 10^6 \rho)` linearly to the log1p
-CPM of miRNAs. Two maps share one low-rank basis: one was learned on samples of all depths, one on deep samples only.
+CPM of miRNAs, by maps that :mod:`midgd.train.readout` fits. One was learned on samples of all depths, one on deep ones.
 They are mixed by the share of evidence :math:`e = \mathrm{mean}_g\, m_g / (m_g + r_g)` over the genes present, which
 is near 1 for bulk and near 0 for a cell of a thousand molecules.
 """
@@ -22,8 +22,8 @@ from midgd.nn.heads import CountHead
 MILLION = 1e6
 
 
-class ProfileReadout(nn.Module):
-    """Reduced-rank linear maps from the denoised profile to log1p CPM of miRNAs.
+class DepthMaps(nn.Module):
+    """Two reduced-rank linear maps from profiles to log1p CPM of miRNAs: for any depth, and for deep samples.
 
     Parameters
     ----------
@@ -47,9 +47,60 @@ class ProfileReadout(nn.Module):
 
     def forward(self, profile: Tensor, evidence: Tensor) -> Tensor:
         """log1p CPM of miRNAs, (n, n_mirnas), from profiles (n, n_genes) and evidence (n,)."""
-        scores = ((profile - self.mean).to(self.basis.dtype) @ self.basis).to(profile.dtype)
+        scores = (profile - self.mean) @ self.basis
         any_depth, deep = (scores @ self.slopes[i] + self.intercepts[i] for i in (0, 1))
-        return torch.lerp(any_depth, deep, evidence[:, None]).clamp_min(0.0)
+        return torch.lerp(any_depth, deep, evidence[:, None])
+
+
+class ProfileReadout(nn.Module):
+    """log1p CPM of miRNAs from the denoised profile: the mean of an answer from all genes and one from core genes.
+
+    Core genes were measured in every training sample. A query that lacks the others does not get the first answer
+    in full: what the decoder completes for a tissue that never showed it these genes is not evidence.
+
+    Parameters
+    ----------
+    n_genes, n_mirnas
+        Sizes of profile and output.
+    rank
+        Size of the basis of each answer.
+    n_core
+        Number of core genes; 0 if all training samples measured the same genes, then there is one answer.
+    """
+
+    def __init__(self, n_genes: int, n_mirnas: int, rank: int, n_core: int = 0) -> None:
+        super().__init__()
+        self.wide = DepthMaps(n_genes, n_mirnas, rank)
+        self.core = DepthMaps(n_core, n_mirnas, rank) if n_core else None
+        self.core_genes: Tensor
+        self.register_buffer("core_genes", torch.zeros(n_core, dtype=torch.long))
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Arguments that make a readout of this shape."""
+        n_genes, n_mirnas = len(self.wide.mean), self.wide.intercepts.shape[1]
+        return {"n_genes": n_genes, "n_mirnas": n_mirnas, "rank": self.wide.rank, "n_core": len(self.core_genes)}
+
+    def breadth(self, genes: Tensor) -> float:
+        """Whether a query with these genes (G,) has those beside the core: 1 from half of them on, 0 without any."""
+        others = torch.ones(len(self.wide.mean), dtype=torch.bool, device=genes.device)
+        others[self.core_genes] = False
+        return min(1.0, 2.0 * float(others[genes].sum() / others.sum().clamp_min(1)))
+
+    def core_profile(self, profile: Tensor) -> Tensor:
+        """log1p CPM of the core genes among themselves, (n, n_core), from profiles (n, n_genes).
+
+        Their part of all genes is the decoder's guess where the others are missing, and would shift every gene.
+        """
+        rate = profile[:, self.core_genes].expm1()
+        return torch.log1p(rate * (MILLION / rate.sum(1, keepdim=True)))
+
+    def forward(self, profile: Tensor, evidence: Tensor, breadth: float = 1.0) -> Tensor:
+        """log1p CPM of miRNAs, (n, n_mirnas), from profiles (n, n_genes), evidence (n,) and breadth."""
+        answer: Tensor = self.wide(profile, evidence)
+        if self.core is not None:
+            answer = torch.lerp(self.core(self.core_profile(profile), evidence), answer, breadth / 2)
+        return answer.clamp_min(0.0)
 
 
 def denoised_profile(
@@ -73,7 +124,9 @@ def denoised_profile(
     dispersion = head.dispersion if genes is None else head.dispersion[genes]
     # The library counts the genes present only, so the mean is scaled by their part of the shares.
     mean = present * (counts.sum(1, keepdim=True) / present.sum(1, keepdim=True))
-    factor = (counts + dispersion) / (mean + dispersion)
-    evidence = (mean / (mean + dispersion)).mean(1)
-    rate = share * factor if genes is None else share.index_copy(1, genes, present * factor)
-    return torch.log1p(rate * MILLION), evidence
+    # From here on in place: new memory costs more than the arithmetic.
+    spread = mean + dispersion
+    evidence = mean.div_(spread).mean(1)
+    factor = torch.add(counts, dispersion, out=mean).div_(spread)
+    rate = share.mul_(factor) if genes is None else share.index_copy_(1, genes, present * factor)
+    return rate.mul_(MILLION).log1p_(), evidence

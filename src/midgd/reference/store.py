@@ -22,7 +22,7 @@ from midgd.reference.reference import Arms, Calibration, Card, Reference
 
 M = TypeVar("M", bound=torch.nn.Module)
 
-FORMAT = 1
+FORMAT = 2
 WEIGHTS, CARD = "weights.safetensors", "card.json"
 
 
@@ -100,7 +100,7 @@ def _tensors(reference: Reference) -> dict[str, Tensor]:
                 tensors[f"{part}.{field.name}"] = torch.from_numpy(np.ascontiguousarray(getattr(record, field.name)))
     half = reference.card.get("half_precision", False)
     return {
-        name: value.half().contiguous() if half and value.numel() > 100_000 else value.contiguous()
+        name: (value.half() if half and value.is_floating_point() and value.numel() > 100_000 else value).contiguous()
         for name, value in tensors.items()
     }
 
@@ -114,15 +114,9 @@ def _describe(reference: Reference) -> Card:
         "sharpness": prior.sharpness,
         "typical_sd": prior.typical_sd,
     }
-    rank = reference.readout.rank if reference.readout is not None else 0
-    encoder = None if reference.encoder is None else reference.encoder.sizes
-    return reference.card | {
-        "format": FORMAT,
-        "decoder": spec,
-        "prior": sizes,
-        "readout_rank": rank,
-        "encoder": encoder,
-    }
+    parts = {"readout": reference.readout, "encoder": reference.encoder}
+    shapes = {name: None if module is None else module.sizes for name, module in parts.items()}
+    return reference.card | {"format": FORMAT, "decoder": spec, "prior": sizes} | shapes
 
 
 def _build(card: Card, tensors: dict[str, Tensor]) -> Reference:
@@ -135,9 +129,13 @@ def _build(card: Card, tensors: dict[str, Tensor]) -> Reference:
     decoder = _filled(Decoder(DecoderSpec(**card["decoder"]), sizes), part("decoder"))
     mixture = dict(card["prior"])
     prior = _filled(GaussianMixture(mixture.pop("n_components"), decoder.spec.n_latent, **mixture), part("prior"))
-    rank = int(card["readout_rank"])
-    readout = _filled(ProfileReadout(sizes["mrna"], sizes["mirna"], rank), part("readout")) if rank else None
-    encoder = _filled(LatentEncoder(**card["encoder"]), part("encoder")) if card.get("encoder") else None
+    readout = None if card["readout"] is None else _filled(ProfileReadout(**card["readout"]), part("readout"))
+    encoder = None if card["encoder"] is None else _filled(LatentEncoder(**card["encoder"]), part("encoder"))
+    if readout is not None and not ((readout.core_genes >= 0) & (readout.core_genes < sizes["mrna"])).all():
+        raise ValueError("the readout names genes that the decoder does not have")
+    for name, module in {"readout": readout, "encoder": encoder}.items():
+        if module is None and part(name):
+            raise ValueError(f"the card has no {name}, the weights have one")
     arms, calibration = part("arms"), part("calibration")
     return Reference(
         card,
@@ -156,5 +154,5 @@ def _arrays(tensors: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def _filled(module: M, weights: dict[str, Tensor]) -> M:
-    module.load_state_dict({name: value.float() for name, value in weights.items()})
+    module.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
     return module.eval().requires_grad_(False)

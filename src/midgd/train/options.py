@@ -28,7 +28,7 @@ class TrainOptions:
         Of initial weights and the order of minibatches.
     """
 
-    max_epochs: int = 40
+    max_epochs: int = 28
     batch_size: int = 64
     lr_decoder: float = 2e-3
     lr_latent: float = 5e-2

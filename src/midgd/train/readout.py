@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from midgd.infer.latents import LatentInference
 from midgd.infer.objective import LogPosterior
 from midgd.nn import Decoder, GaussianMixture, ProfileReadout, denoised_profile
-from midgd.nn.readout import MILLION
+from midgd.nn.readout import MILLION, DepthMaps
 from midgd.train.depths import thin
 from midgd.train.mosaic import Mosaic
-from midgd.train.ridge import LinearMap, adaptive_ridge, average, relevance, shared_ridge
+from midgd.train.ridge import adaptive_ridge, average, relevance, shared_ridge
 from midgd.train.start import MIN_COMMON, log1p_cpm
 
 # Rows that adaptive regressions are reduced to: measured, 600 of 1,000 samples at three depths lose nothing.
@@ -72,9 +72,8 @@ def fit_readout(
 ) -> ProfileReadout:
     """Fit the readout of a trained decoder on paired samples of a mosaic (samples lacking a modality are skipped).
 
-    Each of the two maps of the readout is the mean of up to four ridge regressions: shared and adaptive ones, on all
-    genes and on the genes that every sample measured. The latter cannot be outvoted by genes that were never seen in
-    a tissue.
+    Every map is the mean of a shared and an adaptive ridge regression (:mod:`midgd.train.ridge`). The core genes are
+    those that all samples measured.
     """
     options = options or ReadoutOptions()
     rows = np.flatnonzero(mosaic["mrna"].present & mosaic["mirna"].present)
@@ -85,54 +84,45 @@ def fit_readout(
     # A miRNA that a source did not measure is completed by the decoder.
     measured, counted = paired["mirna"].measured, log1p_cpm(paired["mirna"])
     target = np.concatenate([np.where(measured, counted, query.decoded) for query in queries])
-    n, mean = len(rows), queries[0].profile.mean(0)
-    profile -= mean
-    regressions = _Regressions(profile[:n], target[:n], queries[0].component, paired["mrna"].measured, options)
-    maps = [regressions(profile, target), regressions(profile[:n], target[:n])]
-    readout = ProfileReadout(profile.shape[1], target.shape[1], options.rank)
-    basis, slopes = _reduce_rank(profile, np.hstack([m.slopes for m in maps]), options.rank)
-    with torch.no_grad():
-        readout.mean.copy_(torch.from_numpy(mean))
-        readout.basis[:, : basis.shape[1]] = torch.from_numpy(basis)
-        readout.slopes[:, : basis.shape[1]] = torch.from_numpy(np.stack(np.hsplit(slopes, 2)))
-        readout.intercepts.copy_(torch.from_numpy(np.stack([m.intercept for m in maps])))
+    n = len(rows)
+    common = np.flatnonzero(paired["mrna"].measured.all(0))
+    core = common if MIN_COMMON <= len(common) < profile.shape[1] else common[:0]
+    readout = ProfileReadout(profile.shape[1], target.shape[1], options.rank, len(core))
+    readout.core_genes.copy_(torch.from_numpy(core))
+    weight = None if options.adaptive is None else relevance(profile[:n], target[:n], queries[0].component)
+    _fit_maps(readout.wide, profile, target, weight, n, options)
+    if readout.core is not None:
+        own = readout.core_profile(torch.from_numpy(profile)).numpy()
+        _fit_maps(readout.core, own, target, None if weight is None else weight[core], n, options)
     return readout.requires_grad_(False)
 
 
-class _Regressions:
-    """The regressions that are averaged, with weights and penalties from the samples at full depth."""
-
-    def __init__(
-        self,
-        profile: NDArray[np.float32],
-        target: NDArray[np.float32],
-        groups: NDArray[np.int64],
-        measured: NDArray[np.bool_],
-        options: ReadoutOptions,
-    ) -> None:
-        self.options = options
-        everything, common = np.arange(profile.shape[1]), np.flatnonzero(measured.all(0))
-        self.selections = [everything]
-        if MIN_COMMON <= len(common) < len(everything):
-            self.selections.append(common)
-        self.norm = np.square(profile).sum(0, dtype=np.float64) / len(profile)
-        self.weight = None if options.adaptive is None else relevance(profile, target, groups)
-
-    def __call__(self, profile: NDArray[np.float32], target: NDArray[np.float32]) -> LinearMap:
-        """Mean of the regressions on some rows."""
-        options = self.options
-        maps = []
-        for genes in self.selections:
-            maps.append(shared_ridge(profile, target, options.ridge * float(self.norm[genes].sum()), genes))
-            if self.weight is not None and options.adaptive is not None:
-                weight = np.zeros_like(self.weight)
-                weight[genes] = self.weight[genes]
-                maps.append(
-                    adaptive_ridge(
-                        profile, target, weight, penalty=options.adaptive, n_features=options.n_genes, rank=ROWS
-                    )
-                )
-        return average(maps)
+def _fit_maps(
+    maps: DepthMaps,
+    profile: NDArray[np.float32],
+    target: NDArray[np.float32],
+    weight: NDArray[np.float32] | None,
+    n: int,
+    options: ReadoutOptions,
+) -> None:
+    """Fit in place, from profiles and targets of which the first n are at full depth."""
+    mean = profile[:n].mean(0)
+    profile = profile - mean
+    penalty = options.ridge * float(np.square(profile[:n]).sum(dtype=np.float64)) / n
+    fitted = []
+    for x, y in ((profile, target), (profile[:n], target[:n])):
+        regressions = [shared_ridge(x, y, penalty)]
+        if weight is not None and options.adaptive is not None:
+            regressions.append(
+                adaptive_ridge(x, y, weight, penalty=options.adaptive, n_features=options.n_genes, rank=ROWS)
+            )
+        fitted.append(average(regressions))
+    basis, slopes = _reduce_rank(profile, np.hstack([m.slopes for m in fitted]), options.rank)
+    with torch.no_grad():
+        maps.mean.copy_(torch.from_numpy(mean))
+        maps.basis[:, : basis.shape[1]] = torch.from_numpy(basis)
+        maps.slopes[:, : basis.shape[1]] = torch.from_numpy(np.stack(np.hsplit(slopes, 2)))
+        maps.intercepts.copy_(torch.from_numpy(np.stack([m.intercept for m in fitted])))
 
 
 @torch.no_grad()

@@ -35,14 +35,14 @@ class LinearMap(NamedTuple):
     intercept: Floats
 
 
-def shared_ridge(profile: Floats, target: Floats, penalty: float, features: NDArray[np.int64]) -> LinearMap:
-    """Regression of targets (n, M) on some of the features of profiles (n, G); the slopes of the others are 0."""
+def shared_ridge(profile: Floats, target: Floats, penalty: float) -> LinearMap:
+    """Regression of targets (n, M) on profiles (n, G), in the form that suits their shape."""
     centre, offset = profile.mean(0), target.mean(0)
-    centred = profile[:, features] - centre[features]
-    kernel = centred @ centred.T
-    kernel[np.diag_indices_from(kernel)] += penalty
-    slopes = np.zeros((profile.shape[1], target.shape[1]), np.float32)
-    slopes[features] = centred.T @ np.linalg.solve(kernel, target - offset)
+    centred, residual = profile - centre, target - offset
+    primal = len(centred) > centred.shape[1]
+    gram = centred.T @ centred if primal else centred @ centred.T
+    gram[np.diag_indices_from(gram)] += penalty
+    slopes = np.linalg.solve(gram, centred.T @ residual) if primal else centred.T @ np.linalg.solve(gram, residual)
     return LinearMap(slopes, offset - centre @ slopes)
 
 
