@@ -33,7 +33,7 @@ test-slow: $(VENV)/ready-test
 	$(BIN)/pytest -m slow
 
 benchmark: $(VENV)/ready-test
-	$(BIN)/python benchmarks/accuracy.py
+	$(BIN)/midgd bench --output figures/benchmark
 
 docs: $(VENV)/ready
 	$(PIP) --constraint constraints.txt --editable ".[docs]"

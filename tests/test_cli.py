@@ -1,4 +1,5 @@
 import anndata as ad
+import pandas as pd
 import pytest
 
 import midgd
@@ -38,3 +39,28 @@ def test_demo_writes_figures(tmp_path):
     sizes = {p.name: p.stat().st_size for p in (tmp_path / "figures").iterdir()}
     assert set(sizes) == {"pbmc_umap.png", "pbmc_dotplot.png", "pbmc_mirna_by_cell_type.csv"}
     assert min(sizes.values()) > 10_000
+
+
+def test_bench_writes_a_table(tmp_path, capsys, monkeypatch):
+    asked = {}
+
+    def run(arms, settings, **options):
+        asked.update(options, arms=arms, settings=settings)
+        rows = [{"setting": "bulk", "arm": arm, "metric": "spearman", "value": 0.5} for arm in arms]
+        return pd.DataFrame(rows)
+
+    monkeypatch.setattr("midgd.bench.run", run)
+    arguments = ["bench", "--arms", "ridge", "midgd", "--settings", "bulk", "--on", "val", "--output", str(tmp_path)]
+    assert main(arguments) == 0
+    assert asked["arms"] == ["ridge", "midgd"] and asked["settings"] == ["bulk"] and asked["on"] == "val"
+    assert asked["output"] == tmp_path and "midgd" in capsys.readouterr().out
+
+
+def test_bench_says_what_is_missing(tmp_path, capsys):
+    assert main(["bench", "--data", str(tmp_path / "nothing")]) == 1
+    assert "nothing" in capsys.readouterr().err
+
+
+def test_encoder_alone(counts_file, tmp_path):
+    assert main(["infer", str(counts_file), str(tmp_path / "out.h5ad"), "--refine", "0"]) == 0
+    assert ad.read_h5ad(tmp_path / "out.h5ad").uns["mirna"]["params"]["refine"] == 0

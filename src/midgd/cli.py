@@ -1,4 +1,4 @@
-"""Command line: `midgd demo`, `midgd infer`, `midgd references`."""
+"""Command line: `midgd demo`, `midgd infer`, `midgd references`, `midgd bench`."""
 
 from __future__ import annotations
 
@@ -41,10 +41,21 @@ def _parser() -> argparse.ArgumentParser:
     infer.add_argument("--uncertainty", action="store_true", help="also write standard deviations")
     infer.add_argument("--key-added", default="mirna", help="name of the results (default: mirna)")
     infer.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    infer.add_argument("--refine", type=int, metavar="STEPS", help="limit of optimiser steps; 0: encoder only")
     infer.set_defaults(run=_infer)
 
     references = commands.add_parser("references", help="list the references that are known by name")
     references.set_defaults(run=_references)
+
+    bench = commands.add_parser("bench", help="compare midgd with ridge, boosting and others on paired data")
+    bench.add_argument("--output", type=Path, default=Path("benchmark"), help="name of the .csv and .png (benchmark)")
+    bench.add_argument("--arms", nargs="+", metavar="ARM", help="names in midgd.bench.ARMS (default: all)")
+    bench.add_argument("--settings", nargs="+", metavar="SETTING", help="bulk, depth, loco-full, ... (default: all)")
+    bench.add_argument("--data", type=Path, help="folder of paired data (default: MIDGD_DEV_DATA or ../shared/data)")
+    bench.add_argument("--on", default="test", help="split that is scored: test or val (default: test)")
+    bench.add_argument("--boot", type=int, default=200, help="resamples over patients for the intervals (200)")
+    bench.add_argument("--seed", type=int, default=0, help="of thinning, arms and bootstrap (0)")
+    bench.set_defaults(run=_bench)
     return parser
 
 
@@ -63,8 +74,8 @@ def _infer(options: argparse.Namespace) -> None:
     if not options.input.is_file():
         raise FileNotFoundError(f"{options.input} does not exist.")
     adata = ad.read_h5ad(options.input)
-    names = ("reference", "layer", "use_raw", "gene_symbols", "level", "units", "groupby", "uncertainty", "key_added")
-    infer_mirna(adata, device=options.device, **{name: getattr(options, name) for name in names})
+    given = {name: value for name, value in vars(options).items() if name not in ("input", "output", "run")}
+    infer_mirna(adata, **given)
     partial = options.output.with_name(f".{options.output.name}.part")
     try:
         adata.write_h5ad(partial)
@@ -77,3 +88,18 @@ def _references(options: argparse.Namespace) -> None:
     from midgd.reference import available
 
     print(available().to_string())
+
+
+def _bench(options: argparse.Namespace) -> None:
+    from midgd.bench import run
+
+    table = run(
+        options.arms,
+        options.settings,
+        data_dir=options.data,
+        on=options.on,
+        seed=options.seed,
+        n_boot=options.boot,
+        output=options.output,
+    )
+    print(table[table["metric"] == "spearman"].pivot(index="setting", columns="arm", values="value").round(3).to_string())
