@@ -51,6 +51,17 @@ def test_equals_memory(toy_query, toy_reference, expected, scheduler, rows, as_s
         close(inferred(lazy(toy_query, rows, as_sparse), toy_reference), expected)
 
 
+def test_lazily_read_file(toy_query, toy_reference, expected, tmp_path):
+    toy_query.write_h5ad(tmp_path / "cells.h5ad")
+    unread = ad.experimental.read_lazy(tmp_path / "cells.h5ad")
+    midgd.tl.infer_mirna(unread, toy_reference, output=tmp_path / "mirna.zarr")
+    found = ad.read_zarr(tmp_path / "mirna.zarr")
+    close(found.X, expected)
+    assert found.obs.drop(columns="mirna_ood").astype(str).equals(toy_query.obs.astype(str))
+    midgd.tl.infer_mirna(unread, toy_reference)
+    close(unread.obsm["mirna"].to_numpy(), expected)
+
+
 def test_bad_values_are_named_with_their_row(toy_query, toy_reference):
     x = sparse.csr_matrix(toy_query.X).toarray()
     x[33, 5] = -1.0

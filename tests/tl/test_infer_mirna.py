@@ -246,3 +246,45 @@ def test_view_is_written_like_any_anndata(few, expected):
     midgd.tl.infer_mirna(view)
     np.testing.assert_allclose(values(view), values(expected)[:5], atol=1e-5)
     assert "mirna" not in few.obsm
+
+
+def test_interrupted_in_the_middle_leaves_the_anndata_as_it_was(few, monkeypatch):
+    from midgd.infer import Predictor
+
+    calls, predict = [], Predictor.__call__
+
+    def interrupted(self, counts):
+        calls.append(counts.shape[0])
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return predict(self, counts)
+
+    monkeypatch.setattr(Predictor, "__call__", interrupted)
+    adata = few.copy()
+    with pytest.raises(KeyboardInterrupt):
+        midgd.tl.infer_mirna(adata, batch_size=10)
+    assert len(calls) == 3 and adata.obs.equals(few.obs)
+    assert adata.obsm.keys() == few.obsm.keys() and adata.uns.keys() == few.uns.keys()
+
+
+def test_order_chunks_threads_and_storage_change_no_digit(few, expected):
+    """The contract asks for 1e-5."""
+    order = np.random.default_rng(0).permutation(few.n_obs)
+    genes = np.random.default_rng(1).permutation(few.n_vars)
+    shuffled = midgd.tl.infer_mirna(few[order][:, genes].copy(), copy=True)
+    np.testing.assert_allclose(values(shuffled), values(expected)[order], rtol=0, atol=1e-6)
+    before = torch.get_num_threads()
+    try:
+        for threads, batch_size in ((1, 1), (2, 7), (2, 10_000)):
+            torch.set_num_threads(threads)
+            again = midgd.tl.infer_mirna(few, batch_size=batch_size, copy=True)
+            np.testing.assert_allclose(values(again), values(expected), rtol=0, atol=1e-6)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_encoder_alone_is_close(few, expected):
+    guess = midgd.tl.infer_mirna(few, refine=0, copy=True)
+    assert guess.uns["mirna"]["params"]["refine"] == 0
+    correlation = np.corrcoef(values(guess).ravel(), values(expected).ravel())[0, 1]
+    assert 0.97 < correlation < 1.0

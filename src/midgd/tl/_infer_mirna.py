@@ -127,7 +127,7 @@ def infer_mirna(
             file.write(start, stop, result_arrays(model, part, level, units, uncertainty))
             n_empty += int((part.evidence == 0).sum())
         _warn_of_empty(n_empty, "cells")
-        obs = adata.obs.copy() if isinstance(adata, AnnData) else pd.DataFrame(index=view.obs_names)
+        obs = _frame(adata.obs) if isinstance(adata, AnnData) else pd.DataFrame(index=view.obs_names)
         file.finish(obs.assign(**{f"{key_added}_ood": file.ood}), _var(table), {key_added: uns})
         return None
     if groups is None:
@@ -147,6 +147,11 @@ def _check_exclusive(groupby: str | None, copy: bool, output: str | Path | None)
         raise ValueError("output= writes one row per cell; groups are few: leave it out, their table is in uns.")
     if output is not None and copy:
         raise ValueError("output= writes to a file and copy=True returns a copy: choose one.")
+
+
+def _frame(obs: Any) -> pd.DataFrame:
+    """obs in memory: of a lazily read AnnData it is still in its file."""
+    return obs if isinstance(obs, pd.DataFrame) else obs.to_memory()
 
 
 def _warn_of_empty(n: int, what: str) -> None:

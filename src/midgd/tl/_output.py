@@ -92,11 +92,11 @@ class PartialOutput:
 
     def finish(self, obs: pd.DataFrame, var: pd.DataFrame, uns: Mapping[str, Any]) -> None:
         """Add names and notes, and move the file to its place."""
-        (self.partial / NOTE).unlink()
         group = _open(self.partial, "r+")
-        del group["ood"]
         _describe(group, obs, var, uns)
         if self.path.suffix == ".zarr":
+            del group["ood"]
+            (self.partial / NOTE).unlink()
             os.replace(self.partial, self.path)
             return
         import h5py
