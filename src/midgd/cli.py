@@ -102,4 +102,6 @@ def _bench(options: argparse.Namespace) -> None:
         n_boot=options.boot,
         output=options.output,
     )
-    print(table[table["metric"] == "spearman"].pivot(index="setting", columns="arm", values="value").round(3).to_string())
+    print(
+        table[table["metric"] == "spearman"].pivot(index="setting", columns="arm", values="value").round(3).to_string()
+    )

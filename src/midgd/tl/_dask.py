@@ -15,8 +15,8 @@ from midgd.infer import Prediction, Predictor
 if TYPE_CHECKING:
     from midgd.data import CountView
 
-# Blocks asked for at a time, per worker: enough to keep all busy, few enough that their results fit in memory.
-BLOCKS_AT_ONCE = 16
+# Rows asked for at a time: enough to keep a cluster busy, few enough that their results fit in memory (about 1 GB).
+ROWS_AT_ONCE = 200_000
 
 
 def is_dask(matrix: Any) -> bool:
@@ -39,14 +39,15 @@ def predict_blocks(
     answers = da.map_blocks(
         _predict_block,
         matrix,
-        # One object per block, not one per task: schedulers that cross processes send it once.
+        # A task of its own: it is sent to a worker once, not with every block.
         work=dask.delayed(_Work(view, alignment, predictor), pure=False),
         chunks=((1,) * len(sizes), (1,)),
         dtype=object,
         meta=np.empty((0, 0), object),
     )
     unfinished = np.flatnonzero((ends > first) & (np.asarray(sizes) > 0))
-    for some in np.split(unfinished, range(BLOCKS_AT_ONCE, len(unfinished), BLOCKS_AT_ONCE)):
+    turn = ends[unfinished] // ROWS_AT_ONCE
+    for some in (unfinished[turn == i] for i in np.unique(turn)):
         computed = answers[some].compute()
         for block, prediction in zip(some, computed[:, 0], strict=True):
             start = int(ends[block] - sizes[block])
@@ -58,12 +59,12 @@ class _Work:
     """What a worker needs for a block."""
 
     def __init__(self, view: CountView, alignment: GeneAlignment, predictor: Predictor) -> None:
-        self.where, self.hint, self.obs_names = view.where, view.hint, list(view.obs_names)
+        self.where, self.hint = view.where, view.hint
         self.alignment, self.predictor = alignment, predictor
 
     def __call__(self, block: Any, start: int) -> Prediction:
         # The scale of the values is judged on the first rows alone, as for a matrix that is read in order.
-        check = CountCheck(self.where, self.obs_names, allow_fractional=start > 0, hint=self.hint)
+        check = CountCheck(self.where, allow_fractional=start > 0, hint=self.hint)
         check.update(block, start)
         check.finish()
         return self.predictor(self.alignment.apply(block))
