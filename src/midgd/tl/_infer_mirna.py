@@ -150,7 +150,7 @@ def _check_exclusive(groupby: str | None, copy: bool, output: str | Path | None)
 
 
 def _frame(obs: Any) -> pd.DataFrame:
-    """obs in memory: of a lazily read AnnData it is still in its file."""
+    """In memory: of a lazily read AnnData, obs is still in its file."""
     return obs if isinstance(obs, pd.DataFrame) else obs.to_memory()
 
 
