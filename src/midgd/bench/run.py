@@ -43,7 +43,8 @@ def run(
     Parameters
     ----------
     arms
-        Names from :data:`midgd.bench.ARMS`, objects with ``name``, ``fit`` and ``predict``, or both; None for all.
+        Names from :data:`midgd.bench.ARMS`, objects with ``name``, ``fit`` and ``predict``, or both; None for all
+        but ``"midgd-paper"``, which trains for minutes.
     settings
         Families (``"depth"``), single settings (``"depth/1000"``) or :class:`midgd.bench.Setting`; None for all.
     data_dir

@@ -9,6 +9,7 @@ from midgd.bench.arms.boosting import XGBoost
 from midgd.bench.arms.learned import Learned, knn, mlp, pca_ridge, pls
 from midgd.bench.arms.means import CohortMean, Mean
 from midgd.bench.arms.midgd import Midgd
+from midgd.bench.arms.paper import Paper
 from midgd.bench.arms.ridge import Ridge, WideRidge
 
 #: name -> a function that makes the untrained arm; a new arm is one line here
@@ -26,13 +27,18 @@ ARMS: dict[str, Callable[[], Arm]] = {
     "pls": lambda: Learned("pls", pls),
     "mlp-977": lambda: Learned("mlp-977", mlp),
     "xgboost": XGBoost,
+    "midgd-paper": Paper,
     "midgd": Midgd,
     "midgd-decoder": lambda: Midgd("midgd-decoder", readout=False),
 }
 
 
+#: not run unless named: minutes for every training set
+SLOW = ("midgd-paper",)
+
+
 def make_arms(arms: Iterable[str | Arm] | None = None) -> list[Arm]:
-    """Untrained arms from names and ready arms; all of :data:`ARMS` for None.
+    """Untrained arms from names and ready arms; for None all of :data:`ARMS` but the slow ones.
 
     Raises
     ------
@@ -41,7 +47,7 @@ def make_arms(arms: Iterable[str | Arm] | None = None) -> list[Arm]:
     ValueError
         When two arms share a name: their rows could not be told apart.
     """
-    chosen = list(ARMS) if arms is None else list(arms)
+    chosen = [name for name in ARMS if name not in SLOW] if arms is None else list(arms)
     unknown = [arm for arm in chosen if isinstance(arm, str) and arm not in ARMS]
     if unknown:
         raise KeyError(
@@ -54,4 +60,16 @@ def make_arms(arms: Iterable[str | Arm] | None = None) -> list[Arm]:
     return made
 
 
-__all__ = ["ARMS", "Arm", "IntervalArm", "Learned", "Midgd", "Ridge", "WideRidge", "XGBoost", "log_share", "make_arms"]
+__all__ = [
+    "ARMS",
+    "Arm",
+    "IntervalArm",
+    "Learned",
+    "Midgd",
+    "Paper",
+    "Ridge",
+    "WideRidge",
+    "XGBoost",
+    "log_share",
+    "make_arms",
+]
