@@ -283,6 +283,11 @@ def test_order_chunks_threads_and_storage_change_no_digit(few, expected):
         torch.set_num_threads(before)
 
 
+def test_a_negative_number_of_steps_is_refused(few):
+    with pytest.raises(ValueError, match="refine=-1"):
+        midgd.tl.infer_mirna(few, refine=-1)
+
+
 def test_encoder_alone_is_close(few, expected):
     guess = midgd.tl.infer_mirna(few, refine=0, copy=True)
     assert guess.uns["mirna"]["params"]["refine"] == 0

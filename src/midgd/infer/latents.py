@@ -45,6 +45,13 @@ class InferenceOptions:
     max_steps: int = 100
     rows: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.max_steps < 0 or self.tolerance <= 0:
+            raise ValueError(
+                f"refine={self.max_steps} steps to a tolerance of {self.tolerance}: a number of steps is 0 or more,"
+                " a tolerance above 0."
+            )
+
 
 class LatentInference:
     """MAP latents for queries that have a fixed set of genes.

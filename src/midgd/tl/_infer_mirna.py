@@ -127,8 +127,7 @@ def infer_mirna(
             file.write(start, stop, result_arrays(model, part, level, units, uncertainty))
             n_empty += int((part.evidence == 0).sum())
         _warn_of_empty(n_empty, "cells")
-        obs = _frame(adata.obs) if isinstance(adata, AnnData) else pd.DataFrame(index=view.obs_names)
-        file.finish(obs.assign(**{f"{key_added}_ood": file.ood}), _var(table), {key_added: uns})
+        file.finish(_obs_with(adata, view, f"{key_added}_ood", file.ood), _var(table), {key_added: uns})
         return None
     if groups is None:
         prediction = predict_rows(view, alignment, predictor, batch_size=batch_size)
@@ -149,9 +148,11 @@ def _check_exclusive(groupby: str | None, copy: bool, output: str | Path | None)
         raise ValueError("output= writes to a file and copy=True returns a copy: choose one.")
 
 
-def _frame(obs: Any) -> pd.DataFrame:
-    """In memory: of a lazily read AnnData, obs is still in its file."""
-    return obs if isinstance(obs, pd.DataFrame) else obs.to_memory()
+def _obs_with(data: AnnData | pd.DataFrame, view: CountView, name: str, values: NDArray[np.float32]) -> pd.DataFrame:
+    """The user's obs and one more column; of a lazily read AnnData, obs is still in its file."""
+    obs = data.obs if isinstance(data, AnnData) else pd.DataFrame(index=view.obs_names)
+    obs = obs if isinstance(obs, pd.DataFrame) else obs.to_memory()
+    return obs.assign(**{name: values})
 
 
 def _warn_of_empty(n: int, what: str) -> None:
