@@ -91,7 +91,7 @@ class RowSource:
         matrix, n = self.matrix, self.shape[0]
         if isinstance(matrix, CSCDataset) or (sp.issparse(matrix) and matrix.format == "csc"):
             yield from _csc_blocks(matrix, self.memory_budget)
-        elif type(matrix).__module__.startswith("dask."):
+        elif is_dask(matrix):
             for a, b in _spans(np.cumsum(matrix.chunks[0]), self._rows_in_budget(matrix.dtype.itemsize)):
                 yield _as_chunk(matrix[a:b].compute())
         elif isinstance(matrix, pd.DataFrame):
@@ -111,6 +111,11 @@ class RowSource:
         rows = self._rows_in_budget(np.dtype(self.matrix.dtype).itemsize)
         stored = getattr(self.matrix, "shards", None) or getattr(self.matrix, "chunks", None)
         return rows // stored[0] * stored[0] if stored and stored[0] <= rows else rows
+
+
+def is_dask(matrix: Any) -> bool:
+    """Whether a matrix is a dask array, without importing dask."""
+    return type(matrix).__module__.startswith("dask.")
 
 
 def _as_chunk(block: Any) -> Chunk:

@@ -45,27 +45,27 @@ class Starts:
 
     def __call__(self, batch: Batch) -> Tensor:
         """Latents, (n_slots, d)."""
-        step, fit = self._scoring_step(batch), batch.counts @ self.component_log_share
         if self.encoder is not None:
-            latents: Tensor = self.encoder(self._features(step, fit, batch.library))
+            latents: Tensor = self.encoder(self.features(batch))
             return latents
-        component, scored = self.means[fit.argmax(1)], self.centre + step
+        component = self.means[(batch.counts @ self.component_log_share).argmax(1)]
+        scored = self.centre + self._scoring_step(batch)
         better = batch(scored)[0] > batch(component)[0]
         return torch.where(better[:, None], scored, component)
 
     def features(self, batch: Batch) -> Tensor:
-        """What the encoder sees, (n_slots, n_features)."""
-        return self._features(self._scoring_step(batch), batch.counts @ self.component_log_share, batch.library)
+        """What the encoder sees, (n_slots, n_features).
+
+        The scoring step, how much worse than the best every component fits, depth and number of genes.
+        """
+        step, fit = self._scoring_step(batch), batch.counts @ self.component_log_share
+        behind = fit - fit.amax(1, keepdim=True)
+        library = batch.library.clamp_min(1.0)
+        n_genes = torch.full_like(library, self.log_n_genes)
+        return torch.cat([step, torch.softmax(behind, 1), behind / library, library.log(), n_genes], 1)
 
     def _scoring_step(self, batch: Batch) -> Tensor:
         r = batch.posterior.dispersion
         expected = torch.mul(self.share, batch.library, out=batch.work.share).add_(r)
         score = torch.add(batch.counts, r, out=batch.work.other).div_(expected).log_().mul_(r)
         return batch.precondition(score @ self.direction + self.prior_grad)
-
-    def _features(self, step: Tensor, fit: Tensor, library: Tensor) -> Tensor:
-        """The step, how much worse than the best every component fits, depth and number of genes."""
-        behind = fit - fit.amax(1, keepdim=True)
-        log_library = library.clamp_min(1.0).log()
-        n_genes = torch.full_like(log_library, self.log_n_genes)
-        return torch.cat([step, torch.softmax(behind, 1), behind / library.clamp_min(1.0), log_library, n_genes], 1)

@@ -19,11 +19,6 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE = 200_000
 
 
-def is_dask(matrix: Any) -> bool:
-    """Whether a matrix is a dask array, without importing dask."""
-    return type(matrix).__module__.startswith("dask.")
-
-
 def predict_blocks(
     view: CountView, alignment: GeneAlignment, predictor: Predictor, first: int
 ) -> Iterator[tuple[int, int, Prediction]]:

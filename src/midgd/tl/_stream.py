@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 from tqdm.auto import tqdm
 
-from midgd.data import CountCheck, CountView, RowSource
+from midgd.data import CountCheck, CountView, RowSource, is_dask
 from midgd.features import GeneAlignment
 from midgd.infer import Prediction, Predictor
 from midgd.settings import settings
-from midgd.tl._dask import is_dask, predict_blocks
+from midgd.tl._dask import predict_blocks
 
 PROGRESS_FROM = 2_000
 

@@ -77,10 +77,11 @@ def _selections(
     mrna: Modality, few: int, generator: np.random.Generator
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """Counts of every set of genes that some samples measured, and of a random part of it."""
-    for rows, genes in mrna.groups(np.flatnonzero(mrna.present)):
+    present = np.flatnonzero(mrna.present)
+    for rows, genes in mrna.groups(present):
         selected = np.sort(generator.choice(genes, min(few, len(genes)), replace=False))
         for chosen in (genes, selected):
-            yield chosen, mrna.counts[np.ix_(np.flatnonzero(mrna.present)[rows], chosen)]
+            yield chosen, mrna.counts[np.ix_(present[rows], chosen)]
 
 
 @torch.no_grad()
