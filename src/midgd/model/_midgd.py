@@ -93,7 +93,7 @@ class MIDGD(QueryableModel):
 
     def train(
         self,
-        max_epochs: int = 28,
+        max_epochs: int = 25,
         accelerator: str = "auto",
         devices: int | list[int] | str = "auto",
         train_size: float = 0.9,

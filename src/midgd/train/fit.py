@@ -24,6 +24,9 @@ from midgd.train.options import TrainOptions
 from midgd.train.start import start_latents, start_weights
 from midgd.train.validate import held_out_log_likelihood
 
+# Minibatches between steps of the dispersions: their gradient (digamma) costs as much as a matrix product.
+DISPERSION_EVERY = 4
+
 
 @dataclass
 class Fit:
@@ -134,15 +137,16 @@ class _Trainer:
 
     def _make_optimisers(self) -> None:
         o = self.options
-        dispersions = [p for name, p in self.decoder.named_parameters() if name.endswith(("dispersion", "zero_logit"))]
-        self.weights = [p for p in self.decoder.parameters() if all(p is not q for q in dispersions)]
+        named = list(self.decoder.named_parameters())
+        self.dispersions = [p for name, p in named if name.endswith(("dispersion", "zero_logit"))]
+        self.weights = [p for p in self.decoder.parameters() if all(p is not q for q in self.dispersions)]
         groups = [
             {"params": self.weights, "lr": o.lr_decoder, "weight_decay": o.weight_decay},
-            {"params": dispersions, "lr": o.lr_dispersion},
+            {"params": self.dispersions, "lr": o.lr_dispersion},
             {"params": list(self.prior.parameters()), "lr": o.lr_prior},
         ]
         self.optimisers: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(groups, weight_decay=0.0),
+            torch.optim.AdamW(groups, weight_decay=0.0, fused=True),
             torch.optim.SparseAdam(list(self.latents.parameters()), lr=o.lr_latent),
         ]
         steps = o.max_epochs * math.ceil(len(self.mosaic) / o.batch_size)
@@ -155,7 +159,9 @@ class _Trainer:
     def run_epoch(self) -> float:
         """One pass over the samples; the mean negative log posterior per sample."""
         total = 0.0
-        for rows in self._batches():
+        for step, rows in enumerate(self._batches()):
+            for parameter in self.dispersions:
+                parameter.requires_grad_(step % DISPERSION_EVERY == 0)
             loss = self._negative_log_posterior(rows)
             for optimiser in self.optimisers:
                 optimiser.zero_grad()

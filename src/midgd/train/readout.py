@@ -12,17 +12,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from midgd.infer.latents import LatentInference
+from midgd.infer.latents import InferenceOptions, LatentInference
 from midgd.infer.objective import LogPosterior
 from midgd.nn import Decoder, GaussianMixture, ProfileReadout, denoised_profile
 from midgd.nn.readout import MILLION, DepthMaps
 from midgd.train.depths import thin
 from midgd.train.mosaic import Mosaic
-from midgd.train.ridge import adaptive_ridge, average, relevance, shared_ridge
+from midgd.train.ridge import adaptive_ridge, average, centred, reduce_rows, relevance, shared_ridge
 from midgd.train.start import MIN_COMMON, log1p_cpm
 
-# Rows that adaptive regressions are reduced to: measured, 600 of 1,000 samples at three depths lose nothing.
-ROWS = 600
+# Measured: regressions learn the same from latents that are ten log units short of the optimum.
+COARSE = InferenceOptions(tolerance=10.0)
 
 
 @dataclass(frozen=True)
@@ -41,16 +41,19 @@ class ReadoutOptions:
         leaves them out.
     n_genes
         Genes of a miRNA in the adaptive regressions.
+    rows
+        Rows that the samples of all depths are reduced to before the regressions.
     rank
         Size of the basis that both maps are reduced to.
     seed
         Of the thinning.
     """
 
-    depths: tuple[float | None, ...] = (None, 10_000.0, 1_000.0)
+    depths: tuple[float | None, ...] = (None, 1_000.0)
     ridge: float = 0.3
     adaptive: float | None = 1.0
-    n_genes: int = 800
+    n_genes: int = 500
+    rows: int = 400
     rank: int = 256
     seed: int = 0
 
@@ -106,23 +109,24 @@ def _fit_maps(
     options: ReadoutOptions,
 ) -> None:
     """Fit in place, from profiles and targets of which the first n are at full depth."""
-    mean = profile[:n].mean(0)
-    profile = profile - mean
-    penalty = options.ridge * float(np.square(profile[:n]).sum(dtype=np.float64)) / n
+    every_depth, deep = centred(profile, target), centred(profile[:n], target[:n])
+    penalty = options.ridge * float(deep.profile.square().sum()) / n
+    few, few_deep = (reduce_rows(sample, options.rows) for sample in (every_depth, deep))
     fitted = []
-    for x, y in ((profile, target), (profile[:n], target[:n])):
-        regressions = [shared_ridge(x, y, penalty)]
+    # Deep samples are not reduced for the shared regression: small directions are evidence there.
+    for shared, adaptive in ((few, few), (deep, few_deep)):
+        regressions = [shared_ridge(shared, penalty)]
         if weight is not None and options.adaptive is not None:
-            regressions.append(
-                adaptive_ridge(x, y, weight, penalty=options.adaptive, n_features=options.n_genes, rank=ROWS)
-            )
+            regressions.append(adaptive_ridge(adaptive, weight, penalty=options.adaptive, n_features=options.n_genes))
         fitted.append(average(regressions))
-    basis, slopes = _reduce_rank(profile, np.hstack([m.slopes for m in fitted]), options.rank)
+    basis, slopes = _reduce_rank(few_deep.profile.numpy(), np.hstack([m.slopes for m in fitted]), options.rank)
+    slopes = np.stack(np.hsplit(slopes, 2))
     with torch.no_grad():
-        maps.mean.copy_(torch.from_numpy(mean))
+        maps.mean.copy_(torch.from_numpy(deep.centre))
         maps.basis[:, : basis.shape[1]] = torch.from_numpy(basis)
-        maps.slopes[:, : basis.shape[1]] = torch.from_numpy(np.stack(np.hsplit(slopes, 2)))
-        maps.intercepts.copy_(torch.from_numpy(np.stack([m.intercept for m in fitted])))
+        maps.slopes[:, : basis.shape[1]] = torch.from_numpy(slopes)
+        at_mean = [m.intercept + deep.centre @ m.slopes for m in fitted]
+        maps.intercepts.copy_(torch.from_numpy(np.stack(at_mean)))
 
 
 @torch.no_grad()
@@ -138,7 +142,7 @@ def query_profiles(
     for rows, genes in mrna.groups(np.arange(n)):
         index = torch.from_numpy(genes)
         counts = thin(mrna.counts[np.ix_(rows, genes)], depth, generator)
-        z = LatentInference(LogPosterior(decoder, prior, index))(counts).z
+        z = LatentInference(LogPosterior(decoder, prior, index), COARSE)(counts).z
         log_share = decoder.log_share(z, "mrna")
         profile[rows] = denoised_profile(decoder.head("mrna"), log_share, torch.from_numpy(counts), index)[0].numpy()
         decoded[rows] = torch.log1p(decoder.log_share(z, "mirna").exp() * MILLION).numpy()
@@ -150,7 +154,9 @@ def _reduce_rank(
     profile: NDArray[np.float32], slopes: NDArray[np.float32], rank: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Factors (G, k) and (k, M) of the slopes projected on the k leading directions of their predictions."""
-    predicted = profile @ slopes
-    _, vectors = np.linalg.eigh(predicted.T @ predicted)
-    leading = vectors[:, ::-1][:, :rank]
+    predicted = (profile @ slopes).astype(np.float64)
+    variance, combinations = np.linalg.eigh(predicted @ predicted.T)
+    kept = np.argsort(-variance)[: min(rank, *predicted.shape)]
+    combinations = combinations[:, kept] / np.sqrt(np.maximum(variance[kept], 1e-12 * variance.max()))
+    leading = (predicted.T @ combinations).astype(np.float32)
     return slopes @ leading, np.ascontiguousarray(leading.T)

