@@ -21,7 +21,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from dev_data import Pairs, load_pairs
-from train_reference import N_COMPONENTS, OPTIONS, READOUT, SPEC
+from train_reference import N_COMPONENTS, SPEC
 
 from midgd.metrics import per_feature_correlation, within_group_correlation
 from midgd.reference import Reference
@@ -101,8 +101,8 @@ class Scorer:
 
 
 def fit_reference(pairs: Pairs, mosaic: Mosaic) -> Reference:
-    fitted = fit(mosaic, SPEC, n_components=N_COMPONENTS, options=OPTIONS)
-    readout = fit_readout(fitted.decoder, fitted.prior, mosaic, READOUT)
+    fitted = fit(mosaic, SPEC, n_components=N_COMPONENTS)
+    readout = fit_readout(fitted.decoder, fitted.prior, mosaic)
     names = {"name": pairs.stem_loops, "accession": [""] * len(pairs.stem_loops)}
     genes = {"symbol": pairs.genes, "ensembl": [""] * len(pairs.genes)}
     return Reference({"name": "benchmark", "genes": genes, "mirnas": names}, fitted.decoder, fitted.prior, readout)

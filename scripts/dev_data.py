@@ -60,13 +60,22 @@ def load_pairs(*, as_stored: bool = False) -> Pairs:
     return Pairs(mosaic, frame, genes, stem_loops)
 
 
-def load_both_levels() -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Samples with stem-loop and mature counts (unpaired with mRNA), each once."""
+def load_both_levels() -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
+    """Stem-loop and mature counts of samples that have both (with or without mRNA), each once, and their cohorts."""
     stem, mature = _read("tcga_mirna_only", "mirna_stemloop"), _read("tcga_mirna_only", "mirna_mature")
     stem.obs_names = [name[:15] for name in stem.obs_names]
     stem = stem[~stem.obs_names.duplicated()]
     both = [name for name in mature.obs_names if name in set(stem.obs_names)]
-    return stem[both].to_df(), mature[both].to_df()
+    return stem[both].to_df(), mature[both].to_df(), mature[both].obs["cohort"].astype(str)
+
+
+def load_unpaired(stem_loops: list[str]) -> tuple[Modality, NDArray[np.str_]]:
+    """Stem-loop counts of samples with and without mRNA, but those of the old annotation, and their patients."""
+    table = _read("tcga_mirna_only", "mirna_stemloop")
+    table = table[~table.obs["cohort"].isin(OLD_ANNOTATION)]
+    counts, known = _widen(table, stem_loops)
+    patients = np.array([name[:12] for name in table.obs_names])
+    return Modality.from_mask(counts, np.repeat(known[None], len(counts), 0)), patients
 
 
 def _read(folder: str, part: str) -> ad.AnnData:

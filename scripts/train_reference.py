@@ -8,26 +8,31 @@ from __future__ import annotations
 import argparse
 import logging
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from dev_data import Pairs, load_both_levels, load_pairs
+from dev_data import Pairs, load_both_levels, load_pairs, load_unpaired
 from names import current_matures, gene_table, mature_pairs, stem_loop_table
 
 from midgd import __version__
+from midgd.infer.predict import at_level, in_units
 from midgd.metrics import per_feature_correlation
 from midgd.nn import DecoderSpec
-from midgd.reference import Arms, Reference
+from midgd.reference import Reference
 from midgd.train import (
     EncoderOptions,
+    MatureLevel,
+    Modality,
     Mosaic,
     ReadoutOptions,
     TrainOptions,
     calibrate,
     fit,
-    fit_arms,
     fit_encoder,
+    fit_mature_level,
     fit_readout,
 )
 from midgd.train.calibrate import predict_held_out
@@ -37,7 +42,9 @@ BUNDLED = Path(__file__).parents[1] / "src/midgd/reference/bundled/default"
 SPEC = DecoderSpec(n_latent=128, n_hidden=0)
 N_COMPONENTS = 20
 OPTIONS = TrainOptions(max_epochs=40)
-READOUT = ReadoutOptions()
+READOUT = ReadoutOptions(depths=(None, 10_000.0, 1_000.0), n_genes=800, rows=600)
+# Level of the output and its modality in the mosaic.
+LEVELS = {"stem-loop": "mirna", "mature": "mature"}
 ENCODER = EncoderOptions()
 CITATIONS = [
     "Zamani et al. 2026, bioRxiv 10.64898/2026.05.29.727918 (miDGD)",
@@ -48,31 +55,68 @@ CITATIONS = [
 log = logging.getLogger("train_reference")
 
 
-def train(mosaic: Mosaic, card: dict, arms: Arms) -> Reference:
+def train(mosaic: Mosaic, card: dict, levels: BothLevels, held_out: pd.Series | None = None) -> Reference:
+    """A reference that has seen nothing of some patients."""
+    level = levels.fit(held_out)
     fitted = fit(mosaic, SPEC, n_components=N_COMPONENTS, options=OPTIONS)
-    readout = fit_readout(fitted.decoder, fitted.prior, mosaic, READOUT)
-    return Reference(card, fitted.decoder, fitted.prior, readout, arms)
+    unpaired = levels.unpaired([] if held_out is None else held_out)
+    readout = fit_readout(fitted.decoder, fitted.prior, mosaic, READOUT, level, unpaired)
+    return Reference(card, fitted.decoder, fitted.prior, readout, level.arms)
 
 
-def learn_arms(stem_loops: list[str]) -> tuple[Arms, dict]:
-    """Fractions of mature miRNAs from samples with both levels, and their part of the card."""
-    stem, counts = load_both_levels()
-    mature, aliases = current_matures(counts)
-    links, names = mature_pairs(stem_loops, mature)
-    stem = stem.reindex(columns=stem_loops, fill_value=0)
-    arms = fit_arms(stem.to_numpy(np.float32), mature[names["name"]].to_numpy(np.float32), links)
-    return arms, names.to_dict("list") | {"aliases": aliases}
+@dataclass(frozen=True)
+class BothLevels:
+    """Counts of samples at both levels (with or without mRNA), their cohorts, links, the mature part of the card."""
+
+    stem_loops: pd.DataFrame
+    matures: pd.DataFrame
+    cohort: pd.Series
+    links: np.ndarray
+    card: dict
+
+    @classmethod
+    def load(cls, stem_loops: list[str]) -> BothLevels:
+        stem, counts, cohort = load_both_levels()
+        mature, aliases = current_matures(counts)
+        links, names = mature_pairs(stem_loops, mature)
+        card = names.to_dict("list") | {"aliases": aliases}
+        return cls(stem.reindex(columns=stem_loops, fill_value=0), mature[names["name"]], cohort, links, card)
+
+    def fit(self, held_out: pd.Series | None = None) -> MatureLevel:
+        """The mature level of all samples but those of held-out patients."""
+        inside = ~self.matures.index.str[:12].isin([] if held_out is None else held_out)
+        tables = (table[inside].to_numpy(np.float32) for table in (self.stem_loops, self.matures))
+        return fit_mature_level(*tables, self.links)
+
+    def unpaired(self, without: Iterable[str]) -> dict[str, Modality]:
+        """Profiles of other patients at each level, with or without mRNA."""
+        stem, patients = load_unpaired(list(self.stem_loops))
+        inside = ~self.matures.index.str[:12].isin(list(without))
+        return {
+            "mirna": stem.take(np.flatnonzero(~np.isin(patients, list(without)))),
+            "mature": Modality.from_mask(self.matures[inside].to_numpy(np.float32)),
+        }
+
+    def of(self, samples: pd.Index) -> Modality:
+        """Mature counts of the samples that have them."""
+        counts = self.matures.reindex(samples)
+        measured = np.repeat(counts.notna().all(axis=1).to_numpy()[:, None], counts.shape[1], axis=1)
+        return Modality.from_mask(counts.fillna(0).to_numpy(np.float32), measured)
 
 
-def accuracy(reference: Reference, mosaic: Mosaic, measured: np.ndarray) -> pd.DataFrame:
-    """Spearman correlation of every stem-loop over held-out samples, as measured and at 1,000 counts."""
-    truth = log1p_cpm(mosaic["mirna"])
-    columns = {}
+def accuracy(reference: Reference, mosaic: Mosaic, level: str, counted: Modality) -> pd.DataFrame:
+    """Spearman correlation of every miRNA over held-out samples that counted it, as measured and at 1,000 counts.
+
+    Of those above 1 CPM in more than 10 % of all samples that counted them.
+    """
+    table = pd.DataFrame(index=reference.mirna_table(level)["name"])
+    rows = mosaic[LEVELS[level]].present
+    truth, measured = log1p_cpm(mosaic[LEVELS[level]])[rows], mosaic[LEVELS[level]].measured[rows].all(0)
+    expressed = (np.expm1(log1p_cpm(counted))[counted.present] > 1).mean(0) > 0.1
     for name, depth in (("bulk", None), ("umi_1000", 1_000.0)):
-        share = predict_held_out(reference, mosaic, depth, np.random.default_rng(1)).share
-        columns[name] = per_feature_correlation(truth, np.log1p(share * 1e6))
-    table = pd.DataFrame(columns)
-    table[~measured] = np.nan
+        share = predict_held_out(reference, mosaic, depth, np.random.default_rng(1)).share[rows]
+        predicted = in_units(at_level(reference, share, level), "log1p_cpm")
+        table[name] = np.where(measured & expressed, per_feature_correlation(truth, predicted), np.nan)
     return table
 
 
@@ -107,31 +151,35 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     start = time.perf_counter()
     pairs = load_pairs()
-    arms, matures = learn_arms(pairs.stem_loops)
-    card = base_card(pairs, matures)
+    levels = BothLevels.load(pairs.stem_loops)
+    card = base_card(pairs, levels.card)
+    mosaic = Mosaic(pairs.mosaic.modalities | {"mature": levels.of(pairs.obs.index)})
 
-    development = train(pairs.mosaic.take(pairs.split("train")), card, arms)
+    held_out = pairs.split("val") | pairs.split("test")
+    development = train(mosaic.take(pairs.split("train")), card, levels, pairs.obs["patient"][held_out])
     log.info("development model after %.0f s", time.perf_counter() - start)
-    held_out = pairs.mosaic.take(pairs.split("val") | pairs.split("test"))
-    calibration = calibrate(development, held_out)
-    test = pairs.mosaic.take(pairs.split("test"))
-    expressed = (np.expm1(log1p_cpm(pairs.mosaic["mirna"])) > 1).mean(0) > 0.1
-    table = accuracy(development, test, test["mirna"].measured.all(0) & expressed)
-    log.info("held-out Spearman: %s", table.mean().round(4).to_dict())
+    calibration = calibrate(development, mosaic.take(held_out))
+    test = mosaic.take(pairs.split("test"))
+    tables = {level: accuracy(development, test, level, mosaic[name]) for level, name in LEVELS.items()}
+    for level, table in tables.items():
+        log.info("held-out Spearman, %s: %s", level, table.mean().round(4).to_dict())
 
-    final = train(pairs.mosaic, card | {"accuracy": _accuracy_card(table)}, arms)
-    encoder = fit_encoder(final.decoder, final.prior, pairs.mosaic, ENCODER)
-    final = Reference(final.card, final.decoder, final.prior, final.readout, arms, calibration, encoder)
+    final = train(mosaic, card | {"accuracy": _accuracy_card(tables)}, levels)
+    encoder = fit_encoder(final.decoder, final.prior, mosaic, ENCODER)
+    final = replace(final, calibration=calibration, encoder=encoder)
     path = final.save(output)
     size = sum(f.stat().st_size for f in path.iterdir()) / 2**20
     log.info("wrote %s (%.1f MiB) after %.0f s", path, size, time.perf_counter() - start)
 
 
-def _accuracy_card(table: pd.DataFrame) -> dict:
+def _accuracy_card(tables: dict[str, pd.DataFrame]) -> dict:
     return {
         "what": "Spearman correlation over held-out test patients of all cohorts, model trained on the train split",
-        "mean": {name: round(float(value), 4) for name, value in table.mean().items()},
-        "per_mirna": {name: [None if np.isnan(v) else round(float(v), 3) for v in table[name]] for name in table},
+        "mean": {level: table.mean().round(4).to_dict() for level, table in tables.items()},
+        "per_mirna": {
+            level: {name: [None if np.isnan(v) else round(float(v), 3) for v in table[name]] for name in table}
+            for level, table in tables.items()
+        },
     }
 
 

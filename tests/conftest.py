@@ -65,7 +65,8 @@ class Toy:
         """The pairs, or some of them, as a midgd.train.Mosaic with everything measured."""
         from midgd.train import Modality, Mosaic
 
-        mosaic = Mosaic({"mrna": Modality.from_mask(self.mrna), "mirna": Modality.from_mask(self.mirna)})
+        counts = {"mrna": self.mrna, "mirna": self.mirna, "mature": self.mature}
+        mosaic = Mosaic({name: Modality.from_mask(values) for name, values in counts.items()})
         return mosaic if rows is None else mosaic.take(rows)
 
     @property
@@ -176,16 +177,16 @@ def toy_reference_path(toy_pairs: Toy, tmp_path_factory: pytest.TempPathFactory)
     """Folder of a saved reference with readout, arms and calibration, trained on the pairs of `toy_pairs.train`."""
     from midgd.nn import DecoderSpec
     from midgd.reference import Reference
-    from midgd.train import ReadoutOptions, TrainOptions, calibrate, fit, fit_arms, fit_readout
+    from midgd.train import ReadoutOptions, TrainOptions, calibrate, fit, fit_mature_level, fit_readout
 
     train = toy_pairs.mosaic(toy_pairs.train)
     spec = DecoderSpec(n_latent=6, n_hidden=12)
     fitted = fit(train, spec, n_components=3, options=TrainOptions(max_epochs=25, batch_size=16))
-    readout = fit_readout(fitted.decoder, fitted.prior, train, ReadoutOptions(rank=12))
-    arms = fit_arms(toy_pairs.mirna[toy_pairs.train], toy_pairs.mature[toy_pairs.train], toy_pairs.arms)
-    plain = Reference(toy_pairs.card, fitted.decoder, fitted.prior, readout, arms)
+    level = fit_mature_level(toy_pairs.mirna[toy_pairs.train], toy_pairs.mature[toy_pairs.train], toy_pairs.arms)
+    readout = fit_readout(fitted.decoder, fitted.prior, train, ReadoutOptions(rank=12), level)
+    plain = Reference(toy_pairs.card, fitted.decoder, fitted.prior, readout, level.arms)
     calibration = calibrate(plain, toy_pairs.mosaic(~toy_pairs.train), depths=(None, 10_000.0, 1_000.0))
-    whole = Reference(toy_pairs.card, fitted.decoder, fitted.prior, readout, arms, calibration)
+    whole = Reference(toy_pairs.card, fitted.decoder, fitted.prior, readout, level.arms, calibration)
     return whole.save(tmp_path_factory.mktemp("references") / "toy")
 
 

@@ -13,6 +13,7 @@ from scipy.stats import spearmanr
 from midgd.infer import InferenceOptions, Prediction, Predictor
 from midgd.infer.predict import UNITS, at_level, in_units, uncertainty
 from midgd.reference import Reference, load
+from midgd.reference.reference import NOISE, Arms
 
 GENES = np.sort(np.random.default_rng(5).permutation(600)[:520])
 
@@ -40,7 +41,11 @@ def assert_same(one: Prediction, two: Prediction, rows: np.ndarray | slice = sli
 
 def test_shapes_and_types(predicted, counts, toy_reference):
     n = len(counts)
-    assert predicted.share.shape == (n, 40) and predicted.latent.shape == (n, toy_reference.prior.n_latent)
+    n_mature = len(toy_reference.card["matures"]["name"])
+    assert predicted.share.shape == (n, 40 + n_mature) and predicted.latent.shape == (
+        n,
+        toy_reference.prior.n_latent,
+    )
     assert predicted.evidence.shape == predicted.misfit.shape == predicted.ood.shape == (n,)
     for name in ("share", "latent", "evidence", "misfit", "ood"):
         values = getattr(predicted, name)
@@ -50,7 +55,7 @@ def test_shapes_and_types(predicted, counts, toy_reference):
 
 def test_predicts_held_out_mirna(predicted, toy_pairs):
     truth = toy_pairs.mirna[~toy_pairs.train][:10]
-    rho = [spearmanr(p, t).statistic for p, t in zip(predicted.share, truth, strict=False)]
+    rho = [spearmanr(p, t).statistic for p, t in zip(predicted.share[:, :40], truth, strict=False)]
     assert np.mean(rho) > 0.9
 
 
@@ -101,7 +106,7 @@ def test_predicting_leaves_the_reference_as_it_was(toy_reference_path, counts):
 
 def test_empty_rows_are_flagged(predicted):
     assert predicted.ood[-1] == 1.0 and predicted.evidence[-1] == 0.0
-    assert predicted.share[-1].sum() == pytest.approx(1.0, abs=0.5)
+    assert predicted.share[-1, :40].sum() == pytest.approx(1.0, abs=0.5)
     assert (predicted.ood[:-1] < 1.0).all()
 
 
@@ -126,7 +131,7 @@ def test_without_readout_the_share_is_the_decoders(plain, counts, predicted):
         expected = plain.decoder.log_share(torch.tensor(alone.latent), "mirna").exp().numpy()
     np.testing.assert_allclose(alone.share, expected, rtol=1e-4)
     np.testing.assert_allclose(alone.latent, predicted.latent, atol=1e-6)
-    assert np.abs(alone.share - predicted.share).max() > 1e-3  # the readout does something
+    assert np.abs(alone.share - predicted.share[:, :40]).max() > 1e-3  # the readout does something
 
 
 def test_without_calibration_there_are_no_scores_and_no_errors(plain, counts):
@@ -139,8 +144,9 @@ def test_without_calibration_there_are_no_scores_and_no_errors(plain, counts):
 def test_shares_add_up_to_about_one(predicted, toy_reference, counts):
     """Logs are predicted one by one: their sum is not forced, but of the right size; decoded shares are a softmax."""
     assert (predicted.share >= 0).all()
-    assert 0.5 < np.median(predicted.share.sum(1)) < 1.2
-    decoded = Predictor(dataclasses.replace(toy_reference, readout=None), GENES)(counts).share
+    for outputs in (slice(0, 40), slice(40, None)):
+        assert 0.5 < np.median(predicted.share[:, outputs].sum(1)) < 1.2
+    decoded = Predictor(dataclasses.replace(toy_reference, readout=None, arms=None), GENES)(counts).share
     np.testing.assert_allclose(decoded.sum(1), 1.0, atol=1e-5)
 
 
@@ -153,27 +159,46 @@ def test_units_agree(predicted):
         in_units(share, "tpm")
 
 
-def test_arms_never_exceed_their_stem_loops(toy_reference, toy_pairs, predicted):
-    mature = at_level(toy_reference, predicted.share, "mature")
-    assert (
-        mature.shape == (len(predicted.share), len(toy_pairs.matures))
-        and (mature.sum(1) <= predicted.share.sum(1) * (1 + 1e-5)).all()
-    )
+def test_arms_never_exceed_their_stem_loops_beyond_noise(toy_reference, toy_pairs, predicted):
+    mature, stem_loops = (at_level(toy_reference, predicted.share, level) for level in ("mature", "stem-loop"))
+    assert mature.shape == (len(mature), len(toy_pairs.matures)) and stem_loops.shape == (len(mature), 40)
     names = toy_pairs.matures
     for stem in ("hsa-mir-21", "hsa-mir-375", "hsa-mir-10b"):
         arms = [names.index(stem.replace("mir", "miR") + arm) for arm in ("-5p", "-3p")]
-        whole = predicted.share[:, toy_pairs.stem_loops.index(stem)]
-        assert (mature[:, arms].sum(1) <= whole * (1 + 1e-5)).all() and (mature[:, arms].sum(1) > 0.8 * whole).all()
-    np.testing.assert_array_equal(at_level(toy_reference, predicted.share, "stem-loop"), predicted.share)
+        whole = stem_loops[:, toy_pairs.stem_loops.index(stem)]
+        assert (mature[:, arms].sum(1) <= whole * (NOISE + 1e-5)).all() and (mature[:, arms].sum(1) > 0.6 * whole).all()
+    np.testing.assert_array_equal(stem_loops, predicted.share[:, :40])
+
+
+def test_what_does_not_exceed_is_left_as_it_was(toy_reference, predicted):
+    arms, stem_loops = toy_reference.arms, predicted.share[:, :40]
+    whole = arms.of(stem_loops)
+    np.testing.assert_allclose(arms.bound(0.7 * whole, stem_loops), 0.7 * whole, rtol=1e-5)
+    assert not arms.bound(whole, np.zeros_like(stem_loops)).any()
+
+
+def test_bound_equals_a_loop_over_loci():
+    """Locus 0 has arms 0 and 1; arm 1 comes from locus 1 too."""
+    arms = Arms(np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([0.5, 0.4, 0.9], np.float32))
+    stem_loops, mature = np.array([[10.0, 30.0]]), np.array([[9.0, 30.0]])
+    of_locus = np.array([30.0 * 4 / 31, 30.0 * 27 / 31])  # arm 1, in proportion to 10 x 0.4 and 30 x 0.9
+    allowed = [min(1.0, NOISE * 10 / (9.0 + of_locus[0])), min(1.0, NOISE * 30 / of_locus[1])]
+    expected = [[9.0 * allowed[0], of_locus @ allowed]]
+    np.testing.assert_allclose(arms.bound(mature, stem_loops), expected, rtol=1e-5)
 
 
 def test_loci_with_one_mature_sequence_are_summed(toy_reference, toy_pairs, predicted):
-    arms = toy_reference.arms
-    expected = np.zeros((len(predicted.share), len(toy_pairs.matures)))
+    arms, stem_loops = toy_reference.arms, predicted.share[:, :40]
+    expected = np.zeros((len(stem_loops), len(toy_pairs.matures)))
     for stem, name, fraction in zip(arms.stem_loop, arms.mature, arms.fraction, strict=True):
-        expected[:, name] += predicted.share[:, stem] * fraction
+        expected[:, name] += stem_loops[:, stem] * fraction
     assert (arms.mature == toy_pairs.matures.index("hsa-let-7a-5p")).sum() == 3
-    np.testing.assert_allclose(at_level(toy_reference, predicted.share, "mature"), expected, rtol=1e-5)
+    np.testing.assert_allclose(arms.of(stem_loops), expected, rtol=1e-5)
+
+
+def test_a_reference_with_arms_answers_at_both_levels(toy_reference):
+    with pytest.raises(ValueError, match="0 outputs; 40 stem-loops"):
+        dataclasses.replace(toy_reference, readout=None)
 
 
 @pytest.mark.parametrize("level", ["stem-loop", "mature"])
@@ -192,19 +217,13 @@ def test_uncertainty_follows_the_units_to_first_order(toy_reference, predicted, 
     np.testing.assert_allclose(sd, slope * log_sd, rtol=1e-3)
 
 
-def test_uncertainty_of_stem_loops_is_the_calibrated_error(toy_reference, predicted):
+@pytest.mark.parametrize(("level", "outputs"), [("stem-loop", slice(0, 40)), ("mature", slice(40, None))])
+def test_uncertainty_is_the_calibrated_error(toy_reference, predicted, level, outputs):
     calibration = toy_reference.calibration
     at = dataclasses.replace(
         predicted, evidence=np.full_like(predicted.evidence, calibration.evidence[1]), ood=np.zeros_like(predicted.ood)
     )
-    sd = uncertainty(toy_reference, at, "stem-loop", "log1p_cpm")
-    np.testing.assert_allclose(sd, np.broadcast_to(calibration.sd[1], sd.shape), rtol=1e-5)
-    wide = uncertainty(toy_reference, dataclasses.replace(at, ood=np.ones_like(at.ood)), "stem-loop", "log1p_cpm")
+    sd = uncertainty(toy_reference, at, level, "log1p_cpm")
+    np.testing.assert_allclose(sd, np.broadcast_to(calibration.sd[1, outputs], sd.shape), rtol=1e-5)
+    wide = uncertainty(toy_reference, dataclasses.replace(at, ood=np.ones_like(at.ood)), level, "log1p_cpm")
     np.testing.assert_allclose(wide, 2 * sd, rtol=1e-5)
-
-
-def test_an_arm_inherits_the_error_of_its_stem_loop_and_adds_its_own(toy_reference, toy_pairs, predicted):
-    stem = uncertainty(toy_reference, predicted, "stem-loop", "log1p_cpm")
-    mature = uncertainty(toy_reference, predicted, "mature", "log1p_cpm")
-    i, j = toy_pairs.stem_loops.index("hsa-mir-21"), toy_pairs.matures.index("hsa-miR-21-5p")
-    np.testing.assert_allclose(mature[:, j], np.hypot(stem[:, i], toy_reference.arms.log_sd[j]), rtol=1e-4)

@@ -7,17 +7,16 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from scipy.stats import spearmanr
 
 from midgd.infer import Predictor
 from midgd.nn import Decoder, DecoderSpec, GaussianMixture, denoised_profile
 from midgd.reference import Reference
-from midgd.train import Modality, Mosaic, ReadoutOptions, calibrate, fit_arms, fit_readout
+from midgd.train import Modality, Mosaic, ReadoutOptions, calibrate, fit_readout
 from midgd.train.calibrate import predict_held_out
 from midgd.train.depths import thin
 from midgd.train.readout import query_profiles
 
-DEEP = ReadoutOptions(depths=(None,), ridge=1e-6, adaptive=None, rank=3)
+DEEP = ReadoutOptions(depths=(None,), ridge=1e-6, adaptive=None, rank=3, noise=None)
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +51,7 @@ def test_recovers_a_linear_map(linear):
 
 def test_equals_primal_ridge_at_full_rank(linear):
     decoder, prior, mosaic = linear
-    options = ReadoutOptions(depths=(None, 2_000.0), ridge=0.5, adaptive=None, rank=16, seed=3)
+    options = ReadoutOptions(depths=(None, 2_000.0), ridge=0.5, adaptive=None, rank=16, noise=None, seed=3)
     readout = fit_readout(decoder, prior, mosaic, options)
     generator = np.random.default_rng(3)
     profiles = [query_profiles(decoder, prior, mosaic, depth, generator)[0] for depth in options.depths]
@@ -80,7 +79,7 @@ def test_adaptive_regressions_help_where_one_gene_carries_a_mirna(linear):
     profile, *_ = query_profiles(decoder, prior, test, None, np.random.default_rng(0))
     errors = []
     for adaptive in (None, 1.0):
-        options = ReadoutOptions(depths=(None,), ridge=0.5, adaptive=adaptive, n_genes=20, rank=16)
+        options = ReadoutOptions(depths=(None,), ridge=0.5, adaptive=adaptive, n_genes=20, rank=16, noise=None)
         predicted = fit_readout(decoder, prior, train, options)(torch.tensor(profile), torch.ones(30)).numpy()
         errors.append(np.square(predicted - log1p_cpm(mirna)[50:])[:, 5].mean())
     assert errors[1] < 0.8 * errors[0]
@@ -92,7 +91,7 @@ def test_genes_that_some_samples_lack_do_not_outvote_the_others(linear):
     seen = np.ones((80, 60), bool)
     seen[::2, 55:] = False
     partly = Mosaic({"mrna": Modality.from_mask(mosaic["mrna"].counts, seen), "mirna": mosaic["mirna"]})
-    options = ReadoutOptions(depths=(None,), ridge=0.5, adaptive=None, rank=16)
+    options = ReadoutOptions(depths=(None,), ridge=0.5, adaptive=None, rank=16, noise=None)
     readout = fit_readout(decoder, prior, partly, options)
     profile = query_profiles(decoder, prior, partly, None, np.random.default_rng(0)).profile
     target = log1p_cpm(mosaic["mirna"].counts)
@@ -177,34 +176,14 @@ def test_thin_reaches_its_depth_and_leaves_shallow_rows():
     assert thin(counts, None, rng) is counts
 
 
-def test_arms_recover_the_fractions(toy_pairs):
-    arms = fit_arms(toy_pairs.mirna, toy_pairs.mature, toy_pairs.arms)
-    stem, mature = toy_pairs.stem_loops.index("hsa-mir-21"), toy_pairs.matures.index("hsa-miR-21-5p")
-    (i,) = np.flatnonzero((arms.stem_loop == stem) & (arms.mature == mature))
-    library = toy_pairs.mirna.sum(1) / toy_pairs.mature.sum(1)
-    expected = (toy_pairs.mature[:, mature] * library).sum() / toy_pairs.mirna[:, stem].sum()
-    assert arms.fraction[i] == pytest.approx(expected, rel=0.02)
-    share = toy_pairs.mirna / toy_pairs.mirna.sum(1, keepdims=True)
-    predicted, truth = share @ arms.matrix(40), toy_pairs.mature / toy_pairs.mature.sum(1, keepdims=True)
-    assert np.mean([spearmanr(p, t).statistic for p, t in zip(predicted, truth, strict=True)]) > 0.97
-    error = np.log1p(1e6 * truth) - np.log1p(1e6 * predicted)
-    np.testing.assert_allclose(arms.log_sd, np.sqrt((error**2).mean(0)), rtol=1e-3)
-
-
-def test_arms_of_a_stem_loop_never_exceed_it():
-    """The mature table has more reads than its stem-loop: fractions are scaled down, in proportion."""
-    stem = np.array([[10.0, 90.0]], np.float32)
-    mature = np.array([[30.0, 30.0, 40.0]], np.float32)
-    arms = fit_arms(stem, mature, np.array([[0, 0], [0, 1], [1, 2]]))
-    np.testing.assert_allclose(arms.fraction, [0.5, 0.5, 0.4 / 0.9], rtol=1e-6)
-
-
 def test_calibration_is_the_error_of_held_out_samples(toy_reference, toy_pairs):
     held_out = toy_pairs.mosaic(~toy_pairs.train)
     calibration = calibrate(toy_reference, held_out, depths=(None, 3_000.0, 500.0))
-    assert (np.diff(calibration.evidence) > 0).all() and calibration.sd.shape == (3, 40)
+    n_outputs = 40 + len(toy_pairs.matures)
+    assert (np.diff(calibration.evidence) > 0).all() and calibration.sd.shape == (3, n_outputs)
     prediction = Predictor(toy_reference, np.arange(600))(held_out["mrna"].counts)
-    error = np.log1p(1e6 * prediction.share) - log1p_cpm(held_out["mirna"].counts)
+    truth = np.hstack([log1p_cpm(held_out[name].counts) for name in ("mirna", "mature")])
+    error = np.log1p(1e6 * prediction.share) - truth
     np.testing.assert_allclose(calibration.sd[-1], np.sqrt((error**2).mean(0)), rtol=1e-3)
     assert calibration.evidence[-1] == pytest.approx(np.median(prediction.evidence), rel=1e-4)
     np.testing.assert_allclose(
@@ -217,7 +196,7 @@ def test_calibration_ignores_what_was_not_measured(toy_reference, toy_pairs):
     seen = np.ones(held_out["mirna"].counts.shape, bool)
     seen[5:, 0] = False  # measured in five samples: too few for an error of its own
     counts = np.where(seen, held_out["mirna"].counts, np.nan)
-    partly = Mosaic({"mrna": held_out["mrna"], "mirna": Modality.from_mask(counts, seen)})
+    partly = Mosaic(held_out.modalities | {"mirna": Modality.from_mask(counts, seen)})
     calibration = calibrate(toy_reference, partly, depths=(None,))
     assert np.isfinite(calibration.sd).all()
     assert calibration.sd[0, 0] == pytest.approx(np.median(calibration.sd[0, 1:]))

@@ -37,7 +37,7 @@ def out_of_domain(
 def expected_sd(
     calibration: Calibration, evidence: NDArray[np.float32], ood: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    """Standard deviation of log1p CPM of every sample and stem-loop, (n, M).
+    """Standard deviation of log1p CPM of every sample and output, (n, n_outputs).
 
     The held-out error at the sample's evidence, widened up to twofold outside the domain.
     """

@@ -30,8 +30,9 @@ class Prediction:
     latent
         (n, d) MAP latents.
     share
-        (n, n_stem_loops) shares of the miRNA library. From a readout they add up to about 1: every log share is
-        predicted by itself, and forcing the sum would hand the errors of the few abundant miRNAs on to all others.
+        (n, n_outputs) shares of the miRNA library, of stem-loops, then of mature miRNAs if the reference has them. From
+        a readout those of a level add up to about 1: every log share is predicted by itself, and forcing the sum would
+        hand the errors of the few abundant miRNAs on to all others.
     evidence
         (n,) share of evidence in single genes, see :mod:`midgd.nn.readout`.
     misfit
@@ -135,10 +136,12 @@ class Predictor:
 
 
 def at_level(reference: Reference, share: NDArray[np.float32], level: str) -> NDArray[np.float32]:
-    """Shares of stem-loops (n, M) at a level; arms keep the scale of their stem-loops."""
+    """Shares of a level from shares of all outputs (n, n_outputs); mature miRNAs are bound to their stem-loops."""
+    n_stem_loops = len(reference.card["mirnas"]["name"])
+    stem_loops = share[:, :n_stem_loops]
     if level == "mature" and reference.arms is not None:
-        return np.asarray(share @ reference.arms.matrix(share.shape[1])).astype(np.float32)
-    return share
+        return reference.arms.bound(share[:, n_stem_loops:], stem_loops)
+    return stem_loops
 
 
 def in_units(share: NDArray[np.float32], units: str) -> NDArray[np.float32]:
@@ -156,15 +159,11 @@ def uncertainty(reference: Reference, prediction: Prediction, level: str, units:
     if reference.calibration is None:
         raise ValueError(f"Reference {reference.name!r} has no held-out errors: uncertainty=True is not available.")
     sd = expected_sd(reference.calibration, prediction.evidence, prediction.ood)
-    share = at_level(reference, prediction.share, level)
-    if level == "mature" and reference.arms is not None:
-        # An arm inherits the error of the stem-loops it comes from, by their part in it, and adds its own.
-        arms = reference.arms
-        stem = at_level(reference, prediction.share * sd, level) / np.maximum(share, 1e-12)
-        sd = np.sqrt(stem**2 + arms.log_sd**2).astype(np.float32)
+    n_stem_loops = len(reference.card["mirnas"]["name"])
+    sd = sd[:, n_stem_loops:] if level == "mature" and reference.arms is not None else sd[:, :n_stem_loops]
     # To first order: d cpm = (1 + cpm) d log1p(cpm)
     if units == "cpm":
-        sd = sd * (1.0 + share * MILLION)
+        sd = sd * (1.0 + at_level(reference, prediction.share, level) * MILLION)
     elif units == "share":
-        sd = sd * (1.0 / MILLION + share)
+        sd = sd * (1.0 / MILLION + at_level(reference, prediction.share, level))
     return sd.astype(np.float32)

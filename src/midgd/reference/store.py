@@ -22,7 +22,7 @@ from midgd.reference.reference import Arms, Calibration, Card, Reference
 
 M = TypeVar("M", bound=torch.nn.Module)
 
-FORMAT = 2
+FORMAT = 3
 WEIGHTS, CARD = "weights.safetensors", "card.json"
 
 

@@ -25,14 +25,15 @@ def calibrate(
     reference
         The trained model (its own calibration is ignored).
     mosaic
-        Held-out samples with both modalities.
+        Held-out samples with both modalities, and with ``"mature"`` if the reference has that level.
     depths
         Expected libraries that the samples are thinned to; None is as measured.
     seed
         Of the thinning.
     """
     paired = mosaic.take(mosaic["mrna"].present & mosaic["mirna"].present)
-    truth, measured = log1p_cpm(paired["mirna"]), paired["mirna"].measured
+    levels = [paired["mirna"]] if reference.arms is None else [paired["mirna"], paired["mature"]]
+    truth, measured = (np.hstack(parts) for parts in zip(*((log1p_cpm(m), m.measured) for m in levels), strict=True))
     generator = np.random.default_rng(seed)
     evidence, sd, misfit = [], [], []
     for depth in depths:

@@ -66,7 +66,7 @@ def fit(
     Parameters
     ----------
     mosaic
-        Training samples with at least the modality ``"mrna"``.
+        Training samples with at least the modality ``"mrna"``; of the others, the decoder has ``"mirna"``.
     spec, n_components
         Sizes of decoder and mixture.
     options
@@ -85,7 +85,7 @@ def fit(
     if options.early_stopping and validation is None:
         raise ValueError("early_stopping needs validation samples: pass validation=, or early_stopping=False.")
     mosaic.check()
-    trainer = _Trainer(mosaic, spec, n_components, options, torch.device(device))
+    trainer = _Trainer(mosaic.only("mrna", "mirna"), spec, n_components, options, torch.device(device))
     if checkpoint is not None and checkpoint.exists():
         load_checkpoint(checkpoint, trainer)
         logger.info("resuming after epoch %d from %s", trainer.epoch, checkpoint)

@@ -80,7 +80,10 @@ class Modality:
 
 @dataclass(frozen=True)
 class Mosaic:
-    """Matched modalities of the same samples: ``{"mrna": Modality, "mirna": Modality}``."""
+    """Matched modalities of the same samples: ``{"mrna": Modality, "mirna": Modality}``.
+
+    A third, ``"mature"``, has counts of mature miRNAs for the readout, where those of ``"mirna"`` are of stem-loops.
+    """
 
     modalities: dict[str, Modality]
 
@@ -104,6 +107,10 @@ class Mosaic:
         """A subset of samples, by mask or by position."""
         chosen = np.arange(len(self))[np.asarray(rows)]
         return Mosaic({name: m.take(chosen) for name, m in self.modalities.items()})
+
+    def only(self, *names: str) -> Mosaic:
+        """Those of the named modalities that there are."""
+        return Mosaic({name: modality for name, modality in self.modalities.items() if name in names})
 
     def check(self) -> None:
         """Raise a ValueError where a measured count is not a finite number of at least 0."""

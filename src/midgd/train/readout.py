@@ -5,6 +5,7 @@ Latents are found from the mRNA alone, as for a query, so that the readout learn
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,13 +17,18 @@ from midgd.infer.latents import InferenceOptions, LatentInference
 from midgd.infer.objective import LogPosterior
 from midgd.nn import Decoder, GaussianMixture, ProfileReadout, denoised_profile
 from midgd.nn.readout import MILLION, DepthMaps
+from midgd.train.arms import MatureLevel
 from midgd.train.depths import thin
-from midgd.train.mosaic import Mosaic
+from midgd.train.mosaic import Modality, Mosaic
 from midgd.train.ridge import adaptive_ridge, average, centred, reduce_rows, relevance, shared_ridge
+from midgd.train.smooth import known_profiles, smooth
 from midgd.train.start import MIN_COMMON, log1p_cpm
 
 # Measured: regressions learn the same from latents that are ten log units short of the optimum.
 COARSE = InferenceOptions(tolerance=10.0)
+
+# Blocks of outputs, by the modality that they are learned from.
+LEVELS = ("mirna", "mature")
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,9 @@ class ReadoutOptions:
         Rows that the samples of all depths are reduced to before the regressions.
     rank
         Size of the basis that both maps are reduced to.
+    noise
+        Variance of the readout's errors, in squares of log1p CPM, that :mod:`midgd.train.smooth` weighs the covariance
+        of miRNAs against: at any depth, and of deep samples; None leaves it out.
     seed
         Of the thinning.
     """
@@ -55,6 +64,7 @@ class ReadoutOptions:
     n_genes: int = 500
     rows: int = 400
     rank: int = 256
+    noise: tuple[float, float] | None = (0.3, 0.1)
     seed: int = 0
 
 
@@ -71,23 +81,29 @@ class Queries(NamedTuple):
 
 
 def fit_readout(
-    decoder: Decoder, prior: GaussianMixture, mosaic: Mosaic, options: ReadoutOptions | None = None
+    decoder: Decoder,
+    prior: GaussianMixture,
+    mosaic: Mosaic,
+    options: ReadoutOptions | None = None,
+    mature_level: MatureLevel | None = None,
+    unpaired: Mapping[str, Modality] | None = None,
 ) -> ProfileReadout:
-    """Fit the readout of a trained decoder on paired samples of a mosaic (samples lacking a modality are skipped).
+    """Fit the readout of a trained decoder on the paired samples of a mosaic.
 
     Every map is the mean of a shared and an adaptive ridge regression (:mod:`midgd.train.ridge`). The core genes are
-    those that all samples measured.
+    those that all samples measured. With a mature level, the outputs after those of ``"mirna"`` are mature miRNAs: as
+    counted in ``"mature"`` where a sample has it, elsewhere what goes with its stem-loops. Unpaired samples, by default
+    those of the mosaic, have no mRNA; beside the paired ones they tell which miRNAs go together at ``"mirna"``,
+    ``"mature"`` or both.
     """
     options = options or ReadoutOptions()
-    rows = np.flatnonzero(mosaic["mrna"].present & mosaic["mirna"].present)
-    paired = mosaic.take(rows)
+    both = mosaic["mrna"].present & mosaic["mirna"].present
+    paired, n = mosaic.take(both), int(both.sum())
+    unpaired = mosaic.take(~mosaic["mrna"].present).modalities if unpaired is None else unpaired
     generator = np.random.default_rng(options.seed)
     queries = [query_profiles(decoder, prior, paired, depth, generator) for depth in options.depths]
     profile = np.concatenate([query.profile for query in queries])
-    # A miRNA that a source did not measure is completed by the decoder.
-    measured, counted = paired["mirna"].measured, log1p_cpm(paired["mirna"])
-    target = np.concatenate([np.where(measured, counted, query.decoded) for query in queries])
-    n = len(rows)
+    target = _targets(paired, queries, mature_level)
     common = np.flatnonzero(paired["mrna"].measured.all(0))
     core = common if MIN_COMMON <= len(common) < profile.shape[1] else common[:0]
     readout = ProfileReadout(profile.shape[1], target.shape[1], options.rank, len(core))
@@ -97,7 +113,35 @@ def fit_readout(
     if readout.core is not None:
         own = readout.core_profile(torch.from_numpy(profile)).numpy()
         _fit_maps(readout.core, own, target, None if weight is None else weight[core], n, options)
+    if options.noise is not None:
+        _smooth_levels(readout, np.split(target[:n], [paired["mirna"].n_features], axis=1), unpaired, options.noise)
     return readout.requires_grad_(False)
+
+
+def _targets(paired: Mosaic, queries: list[Queries], mature_level: MatureLevel | None) -> NDArray[np.float32]:
+    """log1p CPM of all outputs for the queries, one after the other."""
+    # A miRNA that a source did not measure is completed by the decoder.
+    measured, counted = paired["mirna"].measured, log1p_cpm(paired["mirna"])
+    targets = [np.where(measured, counted, query.decoded) for query in queries]
+    if mature_level is not None:
+        known, mature = paired["mature"].measured, log1p_cpm(paired["mature"])
+        targets = [np.hstack([stem, np.where(known, mature, mature_level(stem))]) for stem in targets]
+    return np.concatenate(targets)
+
+
+def _smooth_levels(
+    readout: ProfileReadout,
+    paired: list[NDArray[np.float32]],
+    unpaired: Mapping[str, Modality],
+    noise: tuple[float, float],
+) -> None:
+    """Smooth the outputs of every level (in place), after all its known profiles."""
+    start = 0
+    for level, own in zip(LEVELS, paired, strict=True):
+        if own.shape[1]:
+            profiles, features = known_profiles(unpaired.get(level), own)
+            smooth(readout, profiles, start + features, noise)
+        start += own.shape[1]
 
 
 def _fit_maps(

@@ -13,6 +13,7 @@ from midgd.bench.data import PairedData
 
 # Widest first: a sample is taken from the first table that has it.
 PAIRED = ("full", "rsem", "common")
+UNPAIRED = ("mirna-only", "mature-only")
 
 
 class Midgd:
@@ -42,7 +43,11 @@ class Midgd:
         self.train_genes_ = train.genes
         mosaic = _mosaic(tables, self.genes_, train.mirnas)
         fitted = fit(mosaic, DecoderSpec(n_latent=128, n_hidden=0), options=TrainOptions(seed=seed))
-        readout = fit_readout(fitted.decoder, fitted.prior, mosaic, ReadoutOptions(seed=seed)) if self.readout else None
+        readout = None
+        if self.readout:
+            unpaired = _unpaired(extra or {}, train.mirnas)
+            options = ReadoutOptions(seed=seed)
+            readout = fit_readout(fitted.decoder, fitted.prior, mosaic, options, unpaired=unpaired)
         card = {
             "name": self.name,
             "genes": {"symbol": list(self.genes_), "ensembl": [""] * len(self.genes_)},
@@ -61,23 +66,34 @@ class Midgd:
         return in_units(share, "log1p_cpm").astype(np.float64)
 
 
-def _mosaic(tables: list[PairedData], genes: pd.Index, mirnas: pd.Index) -> Any:
-    """Every sample once, from its first table; what a table does not list was not measured."""
-    from midgd.train import Modality, Mosaic
+def _unpaired(extra: Extra, mirnas: pd.Index) -> Any:
+    """Samples with miRNA alone, of the level of the setting; None without any."""
+    tables = [extra[name] for name in UNPAIRED if name in extra and extra[name].mirnas.isin(mirnas).any()]
+    return {"mirna": _stack([(t.y, t.mirnas) for t in tables], mirnas)} if tables else None
 
-    counts: dict[str, list[Any]] = {"mrna": [], "mirna": []}
-    measured: dict[str, list[Any]] = {"mrna": [], "mirna": []}
+
+def _mosaic(tables: list[PairedData], genes: pd.Index, mirnas: pd.Index) -> Any:
+    """Every sample once, from its first table."""
+    from midgd.train import Mosaic
+
     taken: set[str] = set()
+    fresh = []
     for table in tables:
-        fresh = ~table.obs.index.astype(str).isin(taken)
+        fresh.append(table.subset(~table.obs.index.astype(str).isin(taken)))
         taken |= set(table.obs.index.astype(str))
-        for modality, values, names, features in (
-            ("mrna", table.x, table.genes, genes),
-            ("mirna", table.y, table.mirnas, mirnas),
-        ):
-            position = names.get_indexer(features)
-            wide = np.zeros((int(fresh.sum()), len(features)), np.float32)
-            wide[:, position >= 0] = np.asarray(values)[fresh][:, position[position >= 0]]
-            counts[modality].append(wide)
-            measured[modality].append(np.repeat((position >= 0)[None], len(wide), 0))
-    return Mosaic({m: Modality.from_mask(np.concatenate(counts[m]), np.concatenate(measured[m])) for m in counts})
+    mrna, mirna = [(t.x, t.genes) for t in fresh], [(t.y, t.mirnas) for t in fresh]
+    return Mosaic({"mrna": _stack(mrna, genes), "mirna": _stack(mirna, mirnas)})
+
+
+def _stack(tables: list[tuple[NDArray[Any], pd.Index]], features: pd.Index) -> Any:
+    """Tables one below the other, by the names of the features; what a table does not list was not measured."""
+    from midgd.train import Modality
+
+    counts, measured = [], []
+    for values, names in tables:
+        position = names.get_indexer(features)
+        wide = np.zeros((len(values), len(features)), np.float32)
+        wide[:, position >= 0] = np.asarray(values)[:, position[position >= 0]]
+        counts.append(wide)
+        measured.append(np.repeat((position >= 0)[None], len(wide), 0))
+    return Modality.from_mask(np.concatenate(counts), np.concatenate(measured))

@@ -1,0 +1,99 @@
+"""The mature level: one model of both levels, constant fractions of its stem-loops, and ridge on mature counts alone.
+
+    python benchmarks/mature.py
+
+Trained on the train split; mature miRNAs above 1 CPM in more than 10 % of the scored samples. The first row scores the
+test patients. In the others, all mature counts of one cohort are withheld (its stem-loops are not), and its validation
+and test patients are scored: a tissue whose matures nobody has counted.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+from dev_data import Pairs, load_pairs
+from train_reference import N_COMPONENTS, SPEC, BothLevels
+
+from midgd.infer.predict import at_level, in_units
+from midgd.metrics import per_feature_correlation
+from midgd.reference import Reference
+from midgd.train import Modality, Mosaic, fit, fit_mature_level, fit_readout
+from midgd.train.calibrate import predict_held_out
+from midgd.train.ridge import centred, shared_ridge
+from midgd.train.start import log1p_cpm
+
+COHORTS = ("BRCA", "LUAD", "PRAD", "CHOL")
+PENALTIES = np.logspace(-3, 0, 7)
+
+
+def main() -> None:
+    pairs = load_pairs()
+    levels = BothLevels.load(pairs.stem_loops)
+    mosaic = Mosaic(pairs.mosaic.modalities | {"mature": levels.of(pairs.obs.index)})
+    train, cohort = pairs.split("train"), pairs.obs["cohort"].astype(str).to_numpy()
+    counted = mosaic["mature"].present
+    fitted = fit(mosaic.take(train), SPEC, n_components=N_COMPONENTS)
+    rows = [{"scored": "test patients"} | compare(pairs, levels, mosaic, fitted, "", pairs.split("test") & counted)]
+    for name in COHORTS:
+        scored = (cohort == name) & ~train & counted
+        rows.append({"scored": f"{name}, matures withheld"} | compare(pairs, levels, mosaic, fitted, name, scored))
+    print(pd.DataFrame(rows).round(3).to_string())
+
+
+def compare(pairs: Pairs, levels: BothLevels, mosaic: Mosaic, fitted, withheld: str, scored: np.ndarray) -> dict:
+    """Mean Spearman of each arm over the scored samples."""
+    train, cohort = pairs.split("train"), pairs.obs["cohort"].astype(str).to_numpy()
+    known = train & (cohort != withheld)
+    level = mature_level(levels, pairs, withheld)
+    unpaired = levels.unpaired(pairs.obs["patient"][~train]) if not withheld else {}
+    learned = mosaic.take(train)
+    seen = (learned["mature"].present & (cohort[train] != withheld))[:, None] & learned["mature"].measured
+    learned = Mosaic(learned.modalities | {"mature": Modality.from_mask(learned["mature"].counts, seen)})
+    readout = fit_readout(fitted.decoder, fitted.prior, learned, mature_level=level, unpaired=unpaired)
+    names = {"name": pairs.stem_loops, "accession": [""] * len(pairs.stem_loops)}
+    card = {"name": "benchmark", "genes": {"symbol": pairs.genes, "ensembl": [""] * len(pairs.genes)}, "mirnas": names}
+    reference = Reference(card, fitted.decoder, fitted.prior, readout, level.arms)
+    test = mosaic.take(scored)
+    truth = log1p_cpm(test["mature"])
+    expressed = (np.expm1(truth) > 1).mean(0) > 0.1
+
+    def score(answer: np.ndarray) -> float:
+        return float(np.nanmean(per_feature_correlation(truth[:, expressed], answer[:, expressed])))
+
+    result: dict[str, float] = {"n": len(test), "miRNAs": int(expressed.sum())}
+    for depth in (None, 1_000.0):
+        share = predict_held_out(reference, test, depth, np.random.default_rng(1)).share
+        both = {name: at_level(reference, share, name) for name in ("stem-loop", "mature")}
+        at = "bulk" if depth is None else f"{depth:.0f}"
+        result[f"constant fractions, {at}"] = score(in_units(level.arms.of(both["stem-loop"]), "log1p_cpm"))
+        result[f"one model, {at}"] = score(in_units(both["mature"], "log1p_cpm"))
+        result[f"  not bound, {at}"] = score(in_units(share[:, len(pairs.stem_loops) :], "log1p_cpm"))
+    result["ridge, bulk"] = ridge(mosaic.take(known & mosaic["mature"].present), test, score)
+    return result
+
+
+def mature_level(levels: BothLevels, pairs: Pairs, withheld: str):
+    """Without held-out patients and, of the withheld cohort, without anybody."""
+    held_out = pairs.obs["patient"][~pairs.split("train")]
+    outside = levels.matures.index.str[:12].isin(held_out) | (levels.cohort == withheld).to_numpy()
+    tables = [table[~outside].to_numpy(np.float32) for table in (levels.stem_loops, levels.matures)]
+    return fit_mature_level(tables[0], tables[1], levels.links)
+
+
+def ridge(train: Mosaic, test: Mosaic, score) -> float:
+    """On the genes that all samples measured; the penalty that is best on the scored samples."""
+    common = train["mrna"].measured.all(0)
+    x, query = (log1p_cpm(Modality.from_mask(part["mrna"].counts[:, common])) for part in (train, test))
+    sample = centred(x, log1p_cpm(train["mature"]))
+    size = float(sample.profile.square().sum()) / len(x)
+    maps = [shared_ridge(sample, penalty * size) for penalty in PENALTIES]
+    return max(score(query @ m.slopes + m.intercept) for m in maps)
+
+
+if __name__ == "__main__":
+    main()

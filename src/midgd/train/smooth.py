@@ -1,0 +1,60 @@
+r"""Which miRNAs go together, learned from miRNA profiles with or without mRNA, corrects what is read out.
+
+Let profiles y (log1p CPM) be Gaussian with mean :math:`\mu` and covariance :math:`\Sigma`, and a readout
+:math:`\hat y = y + e` with errors of variance :math:`\tau` in every direction. The posterior mean of y is
+
+.. math:: \mu + \Sigma (\Sigma + \tau I)^{-1} (\hat y - \mu)
+
+(Wiener 1949). Directions in which miRNAs hardly vary, a difference between members of a cluster, say, are mostly error.
+The map is linear, so it becomes part of the readout's weights and costs nothing at query time.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from midgd.nn import ProfileReadout
+from midgd.train.mosaic import Modality
+from midgd.train.ridge import Floats, LinearMap
+from midgd.train.start import log1p_cpm
+
+
+def known_profiles(unpaired: Modality | None, own: Floats) -> tuple[Floats, NDArray[np.int64]]:
+    """Profiles (k, F) of a training set's own samples and of unpaired ones, and the features F that all have."""
+    if unpaired is None or not unpaired.present.any():
+        return own, np.arange(own.shape[1])
+    more = unpaired.take(np.flatnonzero(unpaired.present))
+    features = np.flatnonzero(more.measured.all(0))
+    return np.concatenate([own[:, features], log1p_cpm(more)[:, features]]), features
+
+
+def smoothers(profiles: Floats, features: NDArray[np.int64], noise: tuple[float, ...]) -> list[LinearMap]:
+    """The posterior mean as a map of features, for several variances of the errors."""
+    mean, covariance = profiles.mean(0), np.cov(profiles.T, dtype=np.float64)
+    slopes = [np.linalg.solve(covariance + tau * np.eye(len(features)), covariance).astype(np.float32) for tau in noise]
+    return [LinearMap(part, mean - mean @ part) for part in slopes]
+
+
+@torch.no_grad()
+def smooth(readout: ProfileReadout, profiles: Floats, outputs: NDArray[np.int64], noise: tuple[float, float]) -> None:
+    """Put smoothers behind some outputs of a readout, in place.
+
+    Parameters
+    ----------
+    readout
+        Its map for any depth gets the first smoother, its map for deep samples the second.
+    profiles
+        Profiles of the outputs, (k, F).
+    outputs
+        Their indices among all outputs, (F,).
+    noise
+        Variance of the errors at any depth, and of deep samples.
+    """
+    index = torch.from_numpy(outputs)
+    for i, smoother in enumerate(smoothers(profiles, outputs, noise)):
+        slopes, intercept = (torch.from_numpy(values) for values in smoother)
+        for maps in filter(None, (readout.wide, readout.core)):
+            maps.slopes[i, :, index] = maps.slopes[i][:, index] @ slopes
+            maps.intercepts[i, index] = maps.intercepts[i, index] @ slopes + intercept
