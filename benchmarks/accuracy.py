@@ -21,13 +21,13 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from dev_data import Pairs, load_pairs
-from train_reference import N_COMPONENTS, SPEC
 
 from midgd.metrics import per_feature_correlation, within_group_correlation
 from midgd.reference import Reference
 from midgd.train import Modality, Mosaic, fit, fit_readout
 from midgd.train.calibrate import predict_held_out
 from midgd.train.depths import thin
+from midgd.train.recipe import N_COMPONENTS, SPEC
 from midgd.train.start import log1p_cpm
 
 DEPTHS = (None, 10_000.0, 1_000.0)

@@ -17,13 +17,14 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from dev_data import Pairs, load_pairs
-from train_reference import N_COMPONENTS, SPEC, BothLevels
+from train_reference import BothLevels
 
 from midgd.infer.predict import at_level, in_units
 from midgd.metrics import per_feature_correlation
 from midgd.reference import Reference
 from midgd.train import Modality, Mosaic, fit, fit_mature_level, fit_readout
 from midgd.train.calibrate import predict_held_out
+from midgd.train.recipe import N_COMPONENTS, OPTIONS, READOUT, SPEC
 from midgd.train.ridge import centred, shared_ridge
 from midgd.train.start import log1p_cpm
 
@@ -37,7 +38,7 @@ def main() -> None:
     mosaic = Mosaic(pairs.mosaic.modalities | {"mature": levels.of(pairs.obs.index)})
     train, cohort = pairs.split("train"), pairs.obs["cohort"].astype(str).to_numpy()
     counted = mosaic["mature"].present
-    fitted = fit(mosaic.take(train), SPEC, n_components=N_COMPONENTS)
+    fitted = fit(mosaic.take(train), SPEC, n_components=N_COMPONENTS, options=OPTIONS)
     rows = [{"scored": "test patients"} | compare(pairs, levels, mosaic, fitted, "", pairs.split("test") & counted)]
     for name in COHORTS:
         scored = (cohort == name) & ~train & counted
@@ -54,7 +55,7 @@ def compare(pairs: Pairs, levels: BothLevels, mosaic: Mosaic, fitted, withheld: 
     learned = mosaic.take(train)
     seen = (learned["mature"].present & (cohort[train] != withheld))[:, None] & learned["mature"].measured
     learned = Mosaic(learned.modalities | {"mature": Modality.from_mask(learned["mature"].counts, seen)})
-    readout = fit_readout(fitted.decoder, fitted.prior, learned, mature_level=level, unpaired=unpaired)
+    readout = fit_readout(fitted.decoder, fitted.prior, learned, READOUT, level, unpaired=unpaired)
     names = {"name": pairs.stem_loops, "accession": [""] * len(pairs.stem_loops)}
     card = {"name": "benchmark", "genes": {"symbol": pairs.genes, "ensembl": [""] * len(pairs.genes)}, "mirnas": names}
     reference = Reference(card, fitted.decoder, fitted.prior, readout, level.arms)

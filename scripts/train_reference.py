@@ -20,15 +20,11 @@ from names import current_matures, gene_table, mature_pairs, stem_loop_table
 from midgd import __version__
 from midgd.infer.predict import at_level, in_units
 from midgd.metrics import per_feature_correlation
-from midgd.nn import DecoderSpec
 from midgd.reference import Reference
 from midgd.train import (
-    EncoderOptions,
     MatureLevel,
     Modality,
     Mosaic,
-    ReadoutOptions,
-    TrainOptions,
     calibrate,
     fit,
     fit_encoder,
@@ -36,16 +32,12 @@ from midgd.train import (
     fit_readout,
 )
 from midgd.train.calibrate import predict_held_out
+from midgd.train.recipe import ENCODER, N_COMPONENTS, OPTIONS, READOUT, SPEC
 from midgd.train.start import log1p_cpm
 
 BUNDLED = Path(__file__).parents[1] / "src/midgd/reference/bundled/default"
-SPEC = DecoderSpec(n_latent=128, n_hidden=0)
-N_COMPONENTS = 20
-OPTIONS = TrainOptions(max_epochs=40)
-READOUT = ReadoutOptions(depths=(None, 10_000.0, 1_000.0), n_genes=800, rows=600)
 # Level of the output and its modality in the mosaic.
 LEVELS = {"stem-loop": "mirna", "mature": "mature"}
-ENCODER = EncoderOptions()
 CITATIONS = [
     "Zamani et al. 2026, bioRxiv 10.64898/2026.05.29.727918 (miDGD)",
     "Schuster & Krogh 2023, Bioinformatics 39:btad497 (deep generative decoder)",

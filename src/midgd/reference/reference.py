@@ -156,6 +156,14 @@ class Reference:
             raise ValueError(f"level={level!r} is unknown to reference {self.name!r}; choose among {self.levels}.")
         return dict(self.card["matures" if self.arms is not None and level == "mature" else "mirnas"])
 
+    def accuracy(self, level: str) -> dict[str, NDArray[np.float32]]:
+        """Held-out Spearman correlation of every miRNA of a level by depth, NaN where too few samples had it.
+
+        Empty if the card has none.
+        """
+        by_depth = self.card.get("accuracy", {}).get("per_mirna", {}).get(level, {})
+        return {depth: np.array(values, dtype=np.float32) for depth, values in by_depth.items()}
+
     def mirnas(self, level: str) -> MirnaVocabulary:
         """Names of the miRNAs of a level, with their former names."""
         table = self._table(level)

@@ -16,7 +16,7 @@ from midgd.infer.predict import in_units
 from midgd.reference import Reference, load
 from midgd.settings import logger
 from midgd.tl._output import PartialOutput
-from midgd.tl._results import Details, provenance, result_arrays, write_obsm
+from midgd.tl._results import Details, mirna_var, provenance, result_arrays, write_obsm
 from midgd.tl._stream import Groups, pick_device, predict_groups, predict_rows, stream
 
 
@@ -127,7 +127,8 @@ def infer_mirna(
             file.write(start, stop, result_arrays(model, part, level, units, uncertainty))
             n_empty += int((part.evidence == 0).sum())
         _warn_of_empty(n_empty, "cells")
-        file.finish(_obs_with(adata, view, f"{key_added}_ood", file.ood), _var(table), {key_added: uns})
+        obs = _obs_with(adata, view, f"{key_added}_ood", file.ood)
+        file.finish(obs, mirna_var(table["name"], uns), {key_added: uns})
         return None
     if groups is None:
         prediction = predict_rows(view, alignment, predictor, batch_size=batch_size)
@@ -169,10 +170,6 @@ def _made_with(view: CountView, uns: dict[str, Any], uncertainty: bool) -> dict[
         "names": [hashlib.sha256("\n".join(map(str, part)).encode()).hexdigest() for part in names],
         "shape": list(view.matrix.shape),
     }
-
-
-def _var(table: dict[str, list[str]]) -> pd.DataFrame:
-    return pd.DataFrame({"accession": table["accession"]}, index=pd.Index(table["name"], dtype=str))
 
 
 def _obs(data: AnnData | pd.DataFrame) -> pd.DataFrame:

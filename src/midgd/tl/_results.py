@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +53,15 @@ def provenance(model: Reference, genes: GeneReport, level: str, params: Mapping[
         "midgd_version": __version__,
         "genes": genes.to_dict(),
         "accessions": np.array(model.mirna_table(level)["accession"], dtype=str),
+        "accuracy": model.accuracy(level),
     }
+
+
+def mirna_var(names: Iterable[str], uns: Mapping[str, Any]) -> pd.DataFrame:
+    """The miRNAs of a result with their accessions and held-out accuracies, from its ``uns``."""
+    columns = {"accession": uns["accessions"]} if "accessions" in uns else {}
+    accuracy = {f"spearman_{depth}": values for depth, values in uns.get("accuracy", {}).items()}
+    return pd.DataFrame(columns | accuracy, index=pd.Index(names, dtype=str))
 
 
 def write_obsm(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -34,19 +35,19 @@ class Midgd:
 
     def fit(self, train: PairedData, *, seed: int = 0, extra: Extra | None = None) -> None:
         """Train a reference on the genes of the widest table and the miRNAs of the setting."""
-        from midgd.nn import DecoderSpec
         from midgd.reference import Reference
-        from midgd.train import ReadoutOptions, TrainOptions, fit, fit_readout
+        from midgd.train import fit, fit_readout
+        from midgd.train.recipe import N_COMPONENTS, OPTIONS, READOUT, SPEC
 
         tables = [train, *(extra[name] for name in PAIRED if extra and name in extra)]
         self.genes_ = max((t.genes for t in tables), key=len)
         self.train_genes_ = train.genes
         mosaic = _mosaic(tables, self.genes_, train.mirnas)
-        fitted = fit(mosaic, DecoderSpec(n_latent=128, n_hidden=0), options=TrainOptions(seed=seed))
+        fitted = fit(mosaic, SPEC, n_components=N_COMPONENTS, options=replace(OPTIONS, seed=seed))
         readout = None
         if self.readout:
             unpaired = _unpaired(extra or {}, train.mirnas)
-            options = ReadoutOptions(seed=seed)
+            options = replace(READOUT, seed=seed)
             readout = fit_readout(fitted.decoder, fitted.prior, mosaic, options, unpaired=unpaired)
         card = {
             "name": self.name,

@@ -1,0 +1,17 @@
+"""How the bundled reference is trained, and the arm of the benchmark that stands for it.
+
+Slower than the defaults of the options, which suit a first training on one's own pairs, and better where counts are few.
+"""
+
+from __future__ import annotations
+
+from midgd.nn import DecoderSpec
+from midgd.train.encoder import EncoderOptions
+from midgd.train.options import TrainOptions
+from midgd.train.readout import ReadoutOptions
+
+SPEC = DecoderSpec(n_latent=128, n_hidden=0)
+N_COMPONENTS = 20
+OPTIONS = TrainOptions(max_epochs=40)
+READOUT = ReadoutOptions(depths=(None, 10_000.0, 1_000.0), n_genes=800, rows=600)
+ENCODER = EncoderOptions()
