@@ -8,7 +8,7 @@ import torch
 
 from midgd.nn import ProfileReadout
 from midgd.train import Modality
-from midgd.train.smooth import known_profiles, smooth, smoothers
+from midgd.train.smooth import known_profiles, smooth, smoother
 
 RNG = np.random.default_rng(0)
 N, M = 200, 6
@@ -17,7 +17,7 @@ PROFILES = (5.0 + RNG.normal(size=(N, 2)) @ LOADINGS + 0.1 * RNG.normal(size=(N,
 
 
 def test_equals_the_posterior_mean_of_a_gaussian():
-    (found,) = smoothers(PROFILES, np.arange(M), (0.5,))
+    found = smoother(PROFILES, 0.5)
     answer = RNG.normal(5.0, 1.0, M)
     precision = np.linalg.inv(np.cov(PROFILES.T))
     mean = PROFILES.mean(0)
@@ -29,13 +29,13 @@ def test_brings_noisy_answers_nearer_to_the_truth():
     """Two directions hold all that varies: of independent errors in six miRNAs a third is left."""
     truth = (5.0 + RNG.normal(size=(500, 2)) @ LOADINGS).astype(np.float32)
     noisy = truth + RNG.normal(0, 0.5, truth.shape)
-    weak, strong = (noisy @ s.slopes + s.intercept for s in smoothers(PROFILES, np.arange(M), (0.01, 0.25)))
+    weak, strong = (noisy @ s.slopes + s.intercept for s in (smoother(PROFILES, tau) for tau in (0.01, 0.25)))
     errors = [np.square(answer - truth).mean() for answer in (noisy, weak, strong)]
     assert errors[0] > errors[1] > errors[2] and errors[2] < 0.45 * errors[0]
 
 
 @pytest.mark.parametrize("n_core", [0, 3])
-def test_a_smoothed_readout_answers_smoothly(n_core):
+def test_deep_samples_are_smoothed_and_shallow_ones_are_not(n_core):
     torch.manual_seed(0)
     readout = ProfileReadout(10, M + 2, 4, n_core).requires_grad_(False)
     readout.core_genes.copy_(torch.arange(n_core))
@@ -46,11 +46,12 @@ def test_a_smoothed_readout_answers_smoothly(n_core):
     profile, outputs = torch.rand(7, 10), np.array([0, 1, 2, 4, 5, 7])
     ends = [torch.full((7,), evidence) for evidence in (0.0, 1.0)]
     before = [readout(profile, evidence).numpy() for evidence in ends]
-    smooth(readout, PROFILES, outputs, (0.3, 0.1))
-    for evidence, raw, smoother in zip(ends, before, smoothers(PROFILES, outputs, (0.3, 0.1)), strict=True):
-        expected = raw.copy()
-        expected[:, outputs] = raw[:, outputs] @ smoother.slopes + smoother.intercept
-        np.testing.assert_allclose(readout(profile, evidence), expected.clip(0), rtol=1e-4)
+    smooth(readout, PROFILES, outputs, 0.3)
+    shallow, deep = (readout(profile, evidence).numpy() for evidence in ends)
+    np.testing.assert_array_equal(shallow, before[0])
+    expected, found = before[1].copy(), smoother(PROFILES, 0.3)
+    expected[:, outputs] = before[1][:, outputs] @ found.slopes + found.intercept
+    np.testing.assert_allclose(deep, expected.clip(0), rtol=1e-4)
 
 
 def test_unpaired_samples_add_the_features_that_all_have():

@@ -52,8 +52,8 @@ class ReadoutOptions:
     rank
         Size of the basis that both maps are reduced to.
     noise
-        Variance of the readout's errors, in squares of log1p CPM, that :mod:`midgd.train.smooth` weighs the covariance
-        of miRNAs against: at any depth, and of deep samples; None leaves it out.
+        Variance of the readout's errors in deep samples, in squares of log1p CPM, that :mod:`midgd.train.smooth` weighs
+        the covariance of miRNAs against; None leaves it out.
     seed
         Of the thinning.
     """
@@ -64,7 +64,7 @@ class ReadoutOptions:
     n_genes: int = 500
     rows: int = 400
     rank: int = 256
-    noise: tuple[float, float] | None = (0.3, 0.1)
+    noise: float | None = 0.1
     seed: int = 0
 
 
@@ -133,7 +133,7 @@ def _smooth_levels(
     readout: ProfileReadout,
     paired: list[NDArray[np.float32]],
     unpaired: Mapping[str, Modality],
-    noise: tuple[float, float],
+    noise: float,
 ) -> None:
     """Smooth the outputs of every level (in place), after all its known profiles."""
     start = 0

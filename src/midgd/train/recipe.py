@@ -1,6 +1,6 @@
 """How the bundled reference is trained, and the arm of the benchmark that stands for it.
 
-Slower than the defaults of the options, which suit a first training on one's own pairs, and better where counts are few.
+Slower than the defaults of the options, which suit a first training on one's own pairs; better where counts are few.
 """
 
 from __future__ import annotations

@@ -7,6 +7,9 @@ Let profiles y (log1p CPM) be Gaussian with mean :math:`\mu` and covariance :mat
 
 (Wiener 1949). Directions in which miRNAs hardly vary, a difference between members of a cluster, say, are mostly error.
 The map is linear, so it becomes part of the readout's weights and costs nothing at query time.
+
+Only the map of deep samples is smoothed. The profiles are of bulk tissue, where immune cells come and go together: smoothed
+answers of single cells tell monocytes from lymphocytes less well.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from midgd.train.mosaic import Modality
 from midgd.train.ridge import Floats, LinearMap
 from midgd.train.start import log1p_cpm
 
+DEEP = 1  # of the two maps of :class:`midgd.nn.readout.DepthMaps`
+
 
 def known_profiles(unpaired: Modality | None, own: Floats) -> tuple[Floats, NDArray[np.int64]]:
     """Profiles (k, F) of a training set's own samples and of unpaired ones, and the features F that all have."""
@@ -30,31 +35,30 @@ def known_profiles(unpaired: Modality | None, own: Floats) -> tuple[Floats, NDAr
     return np.concatenate([own[:, features], log1p_cpm(more)[:, features]]), features
 
 
-def smoothers(profiles: Floats, features: NDArray[np.int64], noise: tuple[float, ...]) -> list[LinearMap]:
-    """The posterior mean as a map of features, for several variances of the errors."""
+def smoother(profiles: Floats, noise: float) -> LinearMap:
+    """The posterior mean as a map of features, from profiles (k, F) and the variance of errors."""
     mean, covariance = profiles.mean(0), np.cov(profiles.T, dtype=np.float64)
-    slopes = [np.linalg.solve(covariance + tau * np.eye(len(features)), covariance).astype(np.float32) for tau in noise]
-    return [LinearMap(part, mean - mean @ part) for part in slopes]
+    slopes = np.linalg.solve(covariance + noise * np.eye(len(mean)), covariance).astype(np.float32)
+    return LinearMap(slopes, mean - mean @ slopes)
 
 
 @torch.no_grad()
-def smooth(readout: ProfileReadout, profiles: Floats, outputs: NDArray[np.int64], noise: tuple[float, float]) -> None:
-    """Put smoothers behind some outputs of a readout, in place.
+def smooth(readout: ProfileReadout, profiles: Floats, outputs: NDArray[np.int64], noise: float) -> None:
+    """Put a smoother behind some outputs of a readout's maps for deep samples, in place.
 
     Parameters
     ----------
     readout
-        Its map for any depth gets the first smoother, its map for deep samples the second.
+        To be changed.
     profiles
         Profiles of the outputs, (k, F).
     outputs
         Their indices among all outputs, (F,).
     noise
-        Variance of the errors at any depth, and of deep samples.
+        Variance of the errors, in squares of log1p CPM.
     """
+    slopes, intercept = (torch.from_numpy(values) for values in smoother(profiles, noise))
     index = torch.from_numpy(outputs)
-    for i, smoother in enumerate(smoothers(profiles, outputs, noise)):
-        slopes, intercept = (torch.from_numpy(values) for values in smoother)
-        for maps in filter(None, (readout.wide, readout.core)):
-            maps.slopes[i, :, index] = maps.slopes[i][:, index] @ slopes
-            maps.intercepts[i, index] = maps.intercepts[i, index] @ slopes + intercept
+    for maps in filter(None, (readout.wide, readout.core)):
+        maps.slopes[DEEP, :, index] = maps.slopes[DEEP][:, index] @ slopes
+        maps.intercepts[DEEP, index] = maps.intercepts[DEEP, index] @ slopes + intercept
