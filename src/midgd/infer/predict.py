@@ -137,11 +137,10 @@ class Predictor:
 
 def at_level(reference: Reference, share: NDArray[np.float32], level: str) -> NDArray[np.float32]:
     """Shares of a level from shares of all outputs (n, n_outputs); mature miRNAs are bound to their stem-loops."""
-    n_stem_loops = len(reference.card["mirnas"]["name"])
-    stem_loops = share[:, :n_stem_loops]
+    own = share[:, reference.outputs(level)]
     if level == "mature" and reference.arms is not None:
-        return reference.arms.bound(share[:, n_stem_loops:], stem_loops)
-    return stem_loops
+        return reference.arms.bound(own, share[:, reference.outputs("stem-loop")])
+    return own
 
 
 def in_units(share: NDArray[np.float32], units: str) -> NDArray[np.float32]:
@@ -158,9 +157,7 @@ def uncertainty(reference: Reference, prediction: Prediction, level: str, units:
     """Standard deviations in the units of the output, (n, n_mirnas): held-out errors by depth, miRNA and domain."""
     if reference.calibration is None:
         raise ValueError(f"Reference {reference.name!r} has no held-out errors: uncertainty=True is not available.")
-    sd = expected_sd(reference.calibration, prediction.evidence, prediction.ood)
-    n_stem_loops = len(reference.card["mirnas"]["name"])
-    sd = sd[:, n_stem_loops:] if level == "mature" and reference.arms is not None else sd[:, :n_stem_loops]
+    sd = expected_sd(reference.calibration, prediction.evidence, prediction.ood)[:, reference.outputs(level)]
     # To first order: d cpm = (1 + cpm) d log1p(cpm)
     if units == "cpm":
         sd = sd * (1.0 + at_level(reference, prediction.share, level) * MILLION)

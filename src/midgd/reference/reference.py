@@ -156,6 +156,11 @@ class Reference:
             raise ValueError(f"level={level!r} is unknown to reference {self.name!r}; choose among {self.levels}.")
         return dict(self.card["matures" if self.arms is not None and level == "mature" else "mirnas"])
 
+    def outputs(self, level: str) -> slice:
+        """Which of the outputs of a prediction are miRNAs of a level: stem-loops come first, then mature miRNAs."""
+        n_first = len(self.card["mirnas"]["name"])
+        return slice(n_first, None) if self.arms is not None and level == "mature" else slice(0, n_first)
+
     def accuracy(self, level: str) -> dict[str, NDArray[np.float32]]:
         """Held-out Spearman correlation of every miRNA of a level by depth, NaN where too few samples had it.
 

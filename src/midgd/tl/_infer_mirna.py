@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,13 @@ from numpy.typing import NDArray
 
 from midgd.data import CountView, read_counts
 from midgd.features import align_genes
-from midgd.infer import InferenceOptions, Predictor
+from midgd.infer import InferenceOptions, Prediction, Predictor
 from midgd.infer.predict import in_units
 from midgd.reference import Reference, load
 from midgd.settings import logger
 from midgd.tl._output import PartialOutput
 from midgd.tl._results import Details, mirna_var, provenance, result_arrays, write_obsm
-from midgd.tl._stream import Groups, pick_device, predict_groups, predict_rows, stream
+from midgd.tl._stream import Groups, pick_device, predict_groups, stream
 
 
 def infer_mirna(
@@ -130,12 +131,15 @@ def infer_mirna(
         obs = _obs_with(adata, view, f"{key_added}_ood", file.ood)
         file.finish(obs, mirna_var(table["name"], uns), {key_added: uns})
         return None
+    predictions: Iterable[Prediction]
     if groups is None:
-        prediction = predict_rows(view, alignment, predictor, batch_size=batch_size)
+        predictions = (part for _, _, part in stream(view, alignment, predictor, batch_size=batch_size))
     else:
-        prediction = predict_groups(view, alignment, predictor, groups, batch_size=batch_size)
-    arrays = result_arrays(model, prediction, level, units, uncertainty)
-    _warn_of_empty(int((prediction.evidence == 0).sum()), groupby or "cells")
+        predictions = [predict_groups(view, alignment, predictor, groups, batch_size=batch_size)]
+    # Level by level a chunk at a time: a prediction has the outputs of all levels.
+    parts = [(result_arrays(model, part, level, units, uncertainty), part.evidence == 0) for part in predictions]
+    arrays = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
+    _warn_of_empty(sum(int(empty.sum()) for _, empty in parts), groupby or "cells")
     if groups is not None:
         uns["groups"] = pd.DataFrame(arrays["values"], index=groups.names.astype(str), columns=table["name"])
         arrays = {name: values[groups.codes] for name, values in arrays.items()}

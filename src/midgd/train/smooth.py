@@ -8,8 +8,8 @@ Let profiles y (log1p CPM) be Gaussian with mean :math:`\mu` and covariance :mat
 (Wiener 1949). Directions in which miRNAs hardly vary, a difference between members of a cluster, say, are mostly error.
 The map is linear, so it becomes part of the readout's weights and costs nothing at query time.
 
-Only the map of deep samples is smoothed. The profiles are of bulk tissue, where immune cells come and go together: smoothed
-answers of single cells tell monocytes from lymphocytes less well.
+Only the map of deep samples is smoothed. The profiles are of bulk tissue, where immune cells come and go together:
+smoothed answers of single cells tell monocytes from lymphocytes less well.
 """
 
 from __future__ import annotations
