@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
 import pytest
 
 from midgd.reference import available, load
@@ -80,3 +81,14 @@ def test_names_of_both_levels(toy_reference, toy_pairs):
 
 def test_it_says_what_it_is(toy_reference):
     assert repr(toy_reference) == "Reference('toy', 600 genes, 40 miRNAs, levels mature, stem-loop)"
+
+
+@pytest.mark.parametrize("level", ["mature", "stem-loop"])
+def test_the_bundled_reference_knows_how_well_it_predicts_each_mirna(data_dir, level):
+    reference = load()
+    accuracy = reference.accuracy(level)
+    assert set(accuracy) == {"bulk", "umi_1000"}
+    for values in accuracy.values():
+        assert len(values) == len(reference.mirna_table(level)["name"]) and np.isnan(values).any()
+        assert 0.5 < np.nanmean(values) < 0.8
+    assert reference.accuracy("no such level") == {}
