@@ -25,6 +25,12 @@ def test_equals_the_posterior_mean_of_a_gaussian():
     np.testing.assert_allclose(answer @ found.slopes + found.intercept, expected, rtol=1e-4)
 
 
+def test_a_single_mirna_is_shrunk_to_its_mean():
+    found = smoother(PROFILES[:, :1], 0.5)
+    variance = PROFILES[:, 0].var(ddof=1)
+    assert found.slopes[0, 0] == pytest.approx(variance / (variance + 0.5), rel=1e-4)
+
+
 def test_brings_noisy_answers_nearer_to_the_truth():
     """Two directions hold all that varies: of independent errors in six miRNAs a third is left."""
     truth = (5.0 + RNG.normal(size=(500, 2)) @ LOADINGS).astype(np.float32)

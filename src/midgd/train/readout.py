@@ -138,7 +138,7 @@ def _smooth_levels(
     """Smooth the outputs of every level (in place), after all its known profiles."""
     start = 0
     for level, own in zip(LEVELS, paired, strict=True):
-        if own.shape[1]:
+        if own.shape[1] and len(own) > 1:
             profiles, features = known_profiles(unpaired.get(level), own)
             smooth(readout, profiles, start + features, noise)
         start += own.shape[1]

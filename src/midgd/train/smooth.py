@@ -37,7 +37,7 @@ def known_profiles(unpaired: Modality | None, own: Floats) -> tuple[Floats, NDAr
 
 def smoother(profiles: Floats, noise: float) -> LinearMap:
     """The posterior mean as a map of features, from profiles (k, F) and the variance of errors."""
-    mean, covariance = profiles.mean(0), np.cov(profiles.T, dtype=np.float64)
+    mean, covariance = profiles.mean(0), np.atleast_2d(np.cov(profiles.T, dtype=np.float64))
     slopes = np.linalg.solve(covariance + noise * np.eye(len(mean)), covariance).astype(np.float32)
     return LinearMap(slopes, mean - mean @ slopes)
 
