@@ -60,12 +60,14 @@ def write_table(table: pd.DataFrame, output: str | Path) -> None:
 
 def draw(table: pd.DataFrame, output: str | Path, metric: str = "spearman") -> None:
     """Write ``<output>.png``: the metric of every arm in every setting with its interval."""
+    from matplotlib import colormaps
     from matplotlib.figure import Figure
 
     shown = table[table["metric"] == metric]
     settings, arms = list(dict.fromkeys(shown["setting"])), list(dict.fromkeys(shown["arm"]))
     figure = Figure(figsize=(9, 2 + 0.32 * len(settings)), layout="constrained")
     axes: Any = figure.add_subplot()
+    colors = colormaps["tab10" if len(arms) <= 10 else "tab20"](range(len(arms)))
     for i, arm in enumerate(arms):
         rows = shown[shown["arm"] == arm]
         y = rows["setting"].map(settings.index).to_numpy() + 0.7 * (i / max(len(arms), 1) - 0.5)
@@ -74,9 +76,9 @@ def draw(table: pd.DataFrame, output: str | Path, metric: str = "spearman") -> N
         ends = rows[["low", "high"]].to_numpy(dtype=float)
         ends = np.where(np.isnan(ends), value[:, None], ends)
         error = np.maximum(np.abs(ends - value[:, None]).T, 0)
-        axes.errorbar(value, y, xerr=error, fmt="o", markersize=3, linewidth=0.8, color=f"C{i % 10}", label=arm)
+        axes.errorbar(value, y, xerr=error, fmt="o", markersize=3, linewidth=0.8, color=colors[i], label=arm)
     axes.set_yticks(range(len(settings)), settings)
-    axes.invert_yaxis()
+    axes.set_ylim(len(settings) - 0.5, -0.5)
     axes.set_xlabel(f"{metric}, mean over miRNAs (bars: 95 % over patients)")
     axes.grid(axis="x", linewidth=0.3)
     figure.legend(loc="outside right upper", fontsize="small")
