@@ -22,7 +22,7 @@ from train_reference import BothLevels
 from midgd.infer.predict import at_level, in_units
 from midgd.metrics import per_feature_correlation
 from midgd.reference import Reference
-from midgd.train import Modality, Mosaic, fit, fit_mature_level, fit_readout
+from midgd.train import Modality, Mosaic, fit, fit_readout
 from midgd.train.calibrate import predict_held_out
 from midgd.train.recipe import N_COMPONENTS, OPTIONS, READOUT, SPEC
 from midgd.train.ridge import centred, shared_ridge
@@ -50,8 +50,9 @@ def compare(pairs: Pairs, levels: BothLevels, mosaic: Mosaic, fitted, withheld: 
     """Mean Spearman of each arm over the scored samples."""
     train, cohort = pairs.split("train"), pairs.obs["cohort"].astype(str).to_numpy()
     known = train & (cohort != withheld)
-    level = mature_level(levels, pairs, withheld)
-    unpaired = levels.unpaired(pairs.obs["patient"][~train]) if not withheld else {}
+    held_out = set(pairs.obs["patient"][~train])
+    level = levels.fit(held_out, without_cohort=withheld)
+    unpaired = {} if withheld else levels.unpaired(held_out)
     learned = mosaic.take(train)
     seen = (learned["mature"].present & (cohort[train] != withheld))[:, None] & learned["mature"].measured
     learned = Mosaic(learned.modalities | {"mature": Modality.from_mask(learned["mature"].counts, seen)})
@@ -73,17 +74,9 @@ def compare(pairs: Pairs, levels: BothLevels, mosaic: Mosaic, fitted, withheld: 
         at = "bulk" if depth is None else f"{depth:.0f}"
         result[f"constant fractions, {at}"] = score(in_units(level.arms.of(both["stem-loop"]), "log1p_cpm"))
         result[f"one model, {at}"] = score(in_units(both["mature"], "log1p_cpm"))
-        result[f"  not bound, {at}"] = score(in_units(share[:, len(pairs.stem_loops) :], "log1p_cpm"))
+        result[f"  not bound, {at}"] = score(in_units(share[:, reference.outputs("mature")], "log1p_cpm"))
     result["ridge, bulk"] = ridge(mosaic.take(known & mosaic["mature"].present), test, score)
     return result
-
-
-def mature_level(levels: BothLevels, pairs: Pairs, withheld: str):
-    """Without held-out patients and, of the withheld cohort, without anybody."""
-    held_out = pairs.obs["patient"][~pairs.split("train")]
-    outside = levels.matures.index.str[:12].isin(held_out) | (levels.cohort == withheld).to_numpy()
-    tables = [table[~outside].to_numpy(np.float32) for table in (levels.stem_loops, levels.matures)]
-    return fit_mature_level(tables[0], tables[1], levels.links)
 
 
 def ridge(train: Mosaic, test: Mosaic, score) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -47,12 +47,11 @@ CITATIONS = [
 log = logging.getLogger("train_reference")
 
 
-def train(mosaic: Mosaic, card: dict, levels: BothLevels, held_out: pd.Series | None = None) -> Reference:
+def train(mosaic: Mosaic, card: dict, levels: BothLevels, held_out: Collection[str] = ()) -> Reference:
     """A reference that has seen nothing of some patients."""
     level = levels.fit(held_out)
     fitted = fit(mosaic, SPEC, n_components=N_COMPONENTS, options=OPTIONS)
-    unpaired = levels.unpaired([] if held_out is None else held_out)
-    readout = fit_readout(fitted.decoder, fitted.prior, mosaic, READOUT, level, unpaired)
+    readout = fit_readout(fitted.decoder, fitted.prior, mosaic, READOUT, level, levels.unpaired(held_out))
     return Reference(card, fitted.decoder, fitted.prior, readout, level.arms)
 
 
@@ -74,20 +73,22 @@ class BothLevels:
         card = names.to_dict("list") | {"aliases": aliases}
         return cls(stem.reindex(columns=stem_loops, fill_value=0), mature[names["name"]], cohort, links, card)
 
-    def fit(self, held_out: pd.Series | None = None) -> MatureLevel:
-        """The mature level of all samples but those of held-out patients."""
-        inside = ~self.matures.index.str[:12].isin([] if held_out is None else held_out)
-        tables = (table[inside].to_numpy(np.float32) for table in (self.stem_loops, self.matures))
-        return fit_mature_level(*tables, self.links)
+    def fit(self, held_out: Collection[str] = (), *, without_cohort: str = "") -> MatureLevel:
+        """The mature level of all samples but those of held-out patients and of one cohort."""
+        inside = self._outside(held_out) & (self.cohort != without_cohort).to_numpy()
+        stem_loops, matures = (table[inside].to_numpy(np.float32) for table in (self.stem_loops, self.matures))
+        return fit_mature_level(stem_loops, matures, self.links)
 
-    def unpaired(self, without: Iterable[str]) -> dict[str, Modality]:
+    def unpaired(self, held_out: Collection[str]) -> dict[str, Modality]:
         """Profiles of other patients at each level, with or without mRNA."""
         stem, patients = load_unpaired(list(self.stem_loops))
-        inside = ~self.matures.index.str[:12].isin(list(without))
         return {
-            "mirna": stem.take(np.flatnonzero(~np.isin(patients, list(without)))),
-            "mature": Modality.from_mask(self.matures[inside].to_numpy(np.float32)),
+            "mirna": stem.take(np.flatnonzero(~np.isin(patients, list(held_out)))),
+            "mature": Modality.from_mask(self.matures[self._outside(held_out)].to_numpy(np.float32)),
         }
+
+    def _outside(self, held_out: Collection[str]) -> np.ndarray:
+        return ~self.matures.index.str[:12].isin(list(held_out))
 
     def of(self, samples: pd.Index) -> Modality:
         """Mature counts of the samples that have them."""
@@ -148,7 +149,7 @@ def main() -> None:
     mosaic = Mosaic(pairs.mosaic.modalities | {"mature": levels.of(pairs.obs.index)})
 
     held_out = pairs.split("val") | pairs.split("test")
-    development = train(mosaic.take(pairs.split("train")), card, levels, pairs.obs["patient"][held_out])
+    development = train(mosaic.take(pairs.split("train")), card, levels, set(pairs.obs["patient"][held_out]))
     log.info("development model after %.0f s", time.perf_counter() - start)
     calibration = calibrate(development, mosaic.take(held_out))
     test = mosaic.take(pairs.split("test"))

@@ -67,12 +67,12 @@ def test_reduced_rows_change_little():
     x = np.concatenate([X + RNG.normal(0, 0.05, X.shape).astype(np.float32) for _ in range(3)])
     y, weight = np.concatenate([Y] * 3), relevance(X, Y, GROUPS)
     everything = centred(x, y)
-    for fit in (
-        lambda sample: shared_ridge(sample, 5.0),
-        lambda sample: adaptive_ridge(sample, weight, penalty=1.0, n_features=G),
+    for fit, limit in (
+        (lambda sample: adaptive_ridge(sample, weight, penalty=1.0, n_features=G), 0.15),
+        (lambda sample: shared_ridge(sample, 5.0), 0.2),
     ):
         full, reduced = fit(everything), fit(reduce_rows(everything, 28))
-        np.testing.assert_allclose(answers(reduced, X), answers(full, X), atol=0.25)
+        np.testing.assert_allclose(answers(reduced, X), answers(full, X), atol=limit)
 
 
 def test_as_many_rows_as_there_are_change_nothing():

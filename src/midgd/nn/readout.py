@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from midgd.nn.heads import CountHead
 
 MILLION = 1e6
+ANY_DEPTH, DEEP = 0, 1  # the two maps of DepthMaps
 
 
 class DepthMaps(nn.Module):
@@ -48,7 +49,7 @@ class DepthMaps(nn.Module):
     def forward(self, profile: Tensor, evidence: Tensor) -> Tensor:
         """log1p CPM of miRNAs, (n, n_mirnas), from profiles (n, n_genes) and evidence (n,)."""
         scores = (profile - self.mean) @ self.basis
-        any_depth, deep = (scores @ self.slopes[i] + self.intercepts[i] for i in (0, 1))
+        any_depth, deep = (scores @ self.slopes[i] + self.intercepts[i] for i in (ANY_DEPTH, DEEP))
         return torch.lerp(any_depth, deep, evidence[:, None])
 
 

@@ -56,10 +56,10 @@ class Arms:
         A mature miRNA of several stem-loops comes from each in proportion to what each has of it on the whole.
         """
         matrix = self.matrix(stem_loops.shape[1])
-        relative = matures / np.maximum(self.of(stem_loops), 1e-12)
+        relative = matures / np.maximum(stem_loops @ matrix, 1e-12)
         used = np.asarray(relative @ matrix.T)
         allowed = np.minimum(1.0, NOISE / np.maximum(used, 1e-12))
-        return np.asarray(relative * self.of(stem_loops * allowed), dtype=np.float32)
+        return np.asarray(relative * ((stem_loops * allowed) @ matrix), dtype=np.float32)
 
 
 @dataclass(frozen=True)

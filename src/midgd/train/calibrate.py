@@ -33,7 +33,7 @@ def calibrate(
     """
     paired = mosaic.take(mosaic["mrna"].present & mosaic["mirna"].present)
     levels = [paired["mirna"]] if reference.arms is None else [paired["mirna"], paired["mature"]]
-    truth, measured = (np.hstack(parts) for parts in zip(*((log1p_cpm(m), m.measured) for m in levels), strict=True))
+    truth, measured = np.hstack([log1p_cpm(m) for m in levels]), np.hstack([m.measured for m in levels])
     generator = np.random.default_rng(seed)
     evidence, sd, misfit = [], [], []
     for depth in depths:

@@ -19,11 +19,10 @@ import torch
 from numpy.typing import NDArray
 
 from midgd.nn import ProfileReadout
+from midgd.nn.readout import DEEP
 from midgd.train.mosaic import Modality
 from midgd.train.ridge import Floats, LinearMap
 from midgd.train.start import log1p_cpm
-
-DEEP = 1  # of the two maps of :class:`midgd.nn.readout.DepthMaps`
 
 
 def known_profiles(unpaired: Modality | None, own: Floats) -> tuple[Floats, NDArray[np.int64]]:

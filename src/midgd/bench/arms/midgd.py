@@ -39,14 +39,15 @@ class Midgd:
         from midgd.train import fit, fit_readout
         from midgd.train.recipe import N_COMPONENTS, OPTIONS, READOUT, SPEC
 
-        tables = [train, *(extra[name] for name in PAIRED if extra and name in extra)]
+        extra = extra or {}
+        tables = [train, *(extra[name] for name in PAIRED if name in extra)]
         self.genes_ = max((t.genes for t in tables), key=len)
         self.train_genes_ = train.genes
         mosaic = _mosaic(tables, self.genes_, train.mirnas)
         fitted = fit(mosaic, SPEC, n_components=N_COMPONENTS, options=replace(OPTIONS, seed=seed))
         readout = None
         if self.readout:
-            unpaired = _unpaired(extra or {}, train.mirnas)
+            unpaired = _unpaired(extra, train.mirnas)
             options = replace(READOUT, seed=seed)
             readout = fit_readout(fitted.decoder, fitted.prior, mosaic, options, unpaired=unpaired)
         card = {
