@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
+from midgd.nn import View
 from midgd.train import Modality, Mosaic, ReadoutOptions, fit_mature_level, fit_readout
 from midgd.train.arms import fit_arms
 from midgd.train.readout import query_profiles
@@ -82,7 +83,7 @@ def test_readout_learns_counted_matures_and_completes_the_others(toy_reference, 
         mosaic = Mosaic(pairs.modalities | {"mature": mature})
         for name, used in (("own", level), ("other", other)):
             readout = fit_readout(decoder, prior, mosaic, options, used)
-            answers[seen, name] = readout(profile, torch.ones(len(profile))).numpy()
+            answers[seen, name] = readout(View(profile, torch.ones(len(profile)))).numpy()
     np.testing.assert_array_equal(answers[True, "own"], answers[True, "other"])
     difference = np.abs(answers[False, "own"] - answers[False, "other"])
     assert difference[:, 40:].max() > 0.5 and difference[:, :40].max() < 0.05

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from midgd.infer import Predictor
-from midgd.nn import Decoder, DecoderSpec, GaussianMixture, denoised_profile
+from midgd.nn import Decoder, DecoderSpec, GaussianMixture, View, view_of
 from midgd.reference import Reference
 from midgd.train import Modality, Mosaic, ReadoutOptions, calibrate, fit_readout
 from midgd.train.calibrate import predict_held_out
 from midgd.train.depths import thin
-from midgd.train.readout import query_profiles
+from midgd.train.readout import draw_cells, query_profiles
 
-DEEP = ReadoutOptions(depths=(None,), ridge=1e-6, adaptive=None, rank=3, noise=None)
+DEEP = ReadoutOptions(depths=(None,), ridge=1e-6, adaptive=None, rank=3, noise=None, cells=())
 
 
 @pytest.fixture(scope="module")
@@ -44,25 +44,25 @@ def test_recovers_a_linear_map(linear):
     profile, *_ = query_profiles(decoder, prior, held_out, None, np.random.default_rng(0))
     truth = log1p_cpm(held_out["mirna"].counts)
     for evidence in (0.0, 1.0):  # learned at one depth only, both maps are the same
-        predicted = readout(torch.tensor(profile), torch.full((30,), evidence)).numpy()
+        predicted = readout(View(torch.tensor(profile), torch.full((30,), evidence))).numpy()
         error = ((predicted - truth) ** 2).sum() / ((truth - truth.mean(0)) ** 2).sum()
         assert error < 0.02
 
 
 def test_equals_primal_ridge_at_full_rank(linear):
     decoder, prior, mosaic = linear
-    options = ReadoutOptions(depths=(None, 2_000.0), ridge=0.5, adaptive=None, rank=16, noise=None, seed=3)
+    options = dataclasses.replace(DEEP, depths=(None, 2_000.0), copies=2, ridge=0.5, rank=16, seed=3)
     readout = fit_readout(decoder, prior, mosaic, options)
     generator = np.random.default_rng(3)
-    profiles = [query_profiles(decoder, prior, mosaic, depth, generator)[0] for depth in options.depths]
+    profiles = [query_profiles(decoder, prior, mosaic, depth, generator)[0] for depth in (None, 2_000.0, 2_000.0)]
     target = log1p_cpm(mosaic["mirna"].counts)
     penalty = 0.5 * ((profiles[0] - profiles[0].mean(0)) ** 2).sum() / 80
     query = profiles[1][:5] + 0.3
-    for evidence, x, y in ((0.0, np.vstack(profiles), np.vstack([target, target])), (1.0, profiles[0], target)):
+    for evidence, x, y in ((0.0, np.vstack(profiles), np.tile(target, (3, 1))), (1.0, profiles[0], target)):
         centred = (x - x.mean(0)).astype(float)
         slopes = np.linalg.solve(centred.T @ centred + penalty * np.eye(60), centred.T @ (y - y.mean(0)))
         expected = (query - x.mean(0)) @ slopes + y.mean(0)
-        found = readout(torch.tensor(query), torch.full((5,), evidence)).numpy()
+        found = readout(View(torch.tensor(query), torch.full((5,), evidence))).numpy()
         np.testing.assert_allclose(found, expected, atol=5e-3)
 
 
@@ -80,7 +80,7 @@ def test_adaptive_regressions_help_where_one_gene_carries_a_mirna(linear):
     errors = []
     for adaptive in (None, 1.0):
         options = ReadoutOptions(depths=(None,), ridge=0.5, adaptive=adaptive, n_genes=20, rank=16, noise=None)
-        predicted = fit_readout(decoder, prior, train, options)(torch.tensor(profile), torch.ones(30)).numpy()
+        predicted = fit_readout(decoder, prior, train, options)(View(torch.tensor(profile), torch.ones(30))).numpy()
         errors.append(np.square(predicted - log1p_cpm(mirna)[50:])[:, 5].mean())
     assert errors[1] < 0.8 * errors[0]
 
@@ -103,9 +103,53 @@ def test_genes_that_some_samples_lack_do_not_outvote_the_others(linear):
         answers.append(part[:5] @ slopes + target.mean(0))
     np.testing.assert_array_equal(readout.core_genes, np.arange(55))
     for breadth in (0.0, 1.0):
-        found = readout(torch.tensor(profile[:5]), torch.ones(5), breadth).numpy()
+        found = readout(View(torch.tensor(profile[:5]), torch.ones(5)), breadth).numpy()
         expected = answers[0] + breadth / 2 * (answers[1] - answers[0])
         np.testing.assert_allclose(found, expected, atol=5e-3)
+
+
+def test_counts_are_answered_by_ridge_on_drawn_cells(linear):
+    """Primal ridge, written out, on the very cells; a sample of all depths but no evidence is half of it."""
+    decoder, prior, mosaic = linear
+    options = dataclasses.replace(DEEP, rank=16, cells=(50.0, 500.0), copies=2, cell_rank=16, seed=3)
+    readout = fit_readout(decoder, prior, mosaic, options)
+    generator = np.random.default_rng(3)
+    profile = query_profiles(decoder, prior, mosaic, None, generator).profile
+    rate = np.expm1(profile) / np.expm1(profile).sum(1, keepdims=True)
+    x = np.vstack([draw_cells(rate, molecules, generator) for molecules in (50.0, 500.0) * 2]).astype(float)
+    y = np.tile(log1p_cpm(mosaic["mirna"].counts), (4, 1))
+    part = x - x.mean(0)
+    penalty = options.cell_ridge * np.square(part).sum() / len(x)
+    slopes = np.linalg.solve(part.T @ part + penalty * np.eye(60), part.T @ (y - y.mean(0)))
+    query, none = torch.tensor(x[:5], dtype=torch.float32), torch.zeros(5)
+    own = readout(View(torch.tensor(profile[:5]), none)).numpy()
+    both = readout(View(torch.tensor(profile[:5]), none, query, torch.full((5,), 1e9))).numpy()
+    np.testing.assert_allclose(2 * both - own, (x[:5] - x.mean(0)) @ slopes + y.mean(0), atol=5e-3)
+
+
+def test_drawn_cells_have_the_rates_of_their_sample():
+    rate = np.random.default_rng(0).dirichlet(np.ones(20), 2).astype(np.float32)
+    cells = draw_cells(np.repeat(rate, 4_000, 0), 300.0, np.random.default_rng(1))
+    share = np.expm1(cells) / 1e3
+    np.testing.assert_allclose(share.sum(1), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(share.reshape(2, 4_000, 20).mean(1), rate, atol=2e-3)
+    assert len(np.unique(np.round(share[:, 0] * 300))) > 10  # drawn, not scaled
+
+
+def test_a_tissue_known_by_core_genes_alone_is_known_by_all(linear):
+    """Its other genes are completed where it is learned from, so they do not contradict the ones it was known by."""
+    decoder, prior, mosaic = linear
+    seen = np.ones((80, 60), bool)
+    seen[:50, 50:] = False
+    partly = Mosaic({"mrna": Modality.from_mask(mosaic["mrna"].counts, seen), "mirna": mosaic["mirna"]})
+    options = ReadoutOptions(depths=(None,), adaptive=None, rank=16, noise=None, cells=(1e5,), cell_ridge=0.01)
+    readout = fit_readout(decoder, prior, partly, options)
+    counts = mosaic["mrna"].counts[:50]
+    cells = torch.tensor(np.log1p(1e3 * counts / counts.sum(1, keepdims=True)))
+    truth = log1p_cpm(mosaic["mirna"].counts[:50])
+    for maps, profile in ((readout.wide, cells), (readout.core, readout.core_profile(cells, 1e3))):
+        error = np.square(maps.counts(profile)[0].numpy() - truth).sum()
+        assert error < 0.1 * np.square(truth - truth.mean(0)).sum()
 
 
 def test_rank_is_a_limit_and_a_larger_one_fits_better(linear):
@@ -114,9 +158,9 @@ def test_rank_is_a_limit_and_a_larger_one_fits_better(linear):
     truth, errors = log1p_cpm(mosaic["mirna"].counts), []
     for rank in (1, 2, 6):
         readout = fit_readout(decoder, prior, mosaic, dataclasses.replace(DEEP, rank=rank))
-        maps = readout.wide.basis @ readout.wide.slopes[0]
-        assert readout.wide.rank == rank and torch.linalg.matrix_rank(maps, rtol=1e-4) <= rank
-        errors.append(((readout(torch.tensor(profile), torch.zeros(80)).numpy() - truth) ** 2).mean())
+        maps = readout.wide.denoised.basis @ readout.wide.denoised.slopes[0]
+        assert readout.wide.denoised.rank == rank and torch.linalg.matrix_rank(maps, rtol=1e-4) <= rank
+        errors.append(((readout(View(torch.tensor(profile), torch.zeros(80))).numpy() - truth) ** 2).mean())
     assert errors[0] > errors[1] > errors[2]
 
 
@@ -137,7 +181,7 @@ def test_unmeasured_mirna_is_completed_by_the_decoder(linear):
     partly = Mosaic({"mrna": mosaic["mrna"], "mirna": Modality.from_mask(mosaic["mirna"].counts, seen)})
     readout = fit_readout(decoder, prior, partly, dataclasses.replace(DEEP, rank=8))
     profile, decoded, _ = query_profiles(decoder, prior, mosaic, None, np.random.default_rng(0))
-    found = readout(torch.tensor(profile), torch.ones(80)).numpy()[:, 7]
+    found = readout(View(torch.tensor(profile), torch.ones(80))).numpy()[:, 7]
     assert decoded[:, 7].mean() > 1.0
     np.testing.assert_allclose(found.mean(), decoded[:, 7].mean(), atol=1e-2)
 
@@ -154,7 +198,7 @@ def test_query_profiles_follow_the_patterns(linear):
     row, genes = mosaic["mrna"].take(np.array([2])).counts[:, :40], torch.arange(40)
     infer = Predictor(_reference(decoder, prior), np.arange(40)).infer
     log_share = decoder.log_share(infer(row).z, "mrna")
-    expected, _ = denoised_profile(decoder.head("mrna"), log_share, torch.tensor(row), genes)
+    expected = view_of(decoder.head("mrna"), log_share, torch.tensor(row), genes).profile
     np.testing.assert_allclose(profile[2], expected[0], atol=1e-3)
 
 

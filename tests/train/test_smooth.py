@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from midgd.nn import ProfileReadout
+from midgd.nn import ProfileReadout, View
 from midgd.train import Modality
 from midgd.train.smooth import known_profiles, smooth, smoother
 
@@ -43,17 +43,17 @@ def test_brings_noisy_answers_nearer_to_the_truth():
 @pytest.mark.parametrize("n_core", [0, 3])
 def test_deep_samples_are_smoothed_and_shallow_ones_are_not(n_core):
     torch.manual_seed(0)
-    readout = ProfileReadout(10, M + 2, 4, n_core).requires_grad_(False)
+    readout = ProfileReadout(10, M + 2, 4, n_core, 3).requires_grad_(False)
     readout.core_genes.copy_(torch.arange(n_core))
     for parameter in readout.parameters():
         torch.nn.init.uniform_(parameter, 0.0, 0.5)
     for maps in filter(None, (readout.wide, readout.core)):
-        maps.intercepts.add_(5.0)
+        maps.denoised.intercepts.add_(5.0)
     profile, outputs = torch.rand(7, 10), np.array([0, 1, 2, 4, 5, 7])
-    ends = [torch.full((7,), evidence) for evidence in (0.0, 1.0)]
-    before = [readout(profile, evidence).numpy() for evidence in ends]
+    ends = [View(profile, torch.full((7,), e), profile / 2, torch.full((7,), 1e3)) for e in (0.0, 1.0)]
+    before = [readout(view).numpy() for view in ends]
     smooth(readout, PROFILES, outputs, 0.3)
-    shallow, deep = (readout(profile, evidence).numpy() for evidence in ends)
+    shallow, deep = (readout(view).numpy() for view in ends)
     np.testing.assert_array_equal(shallow, before[0])
     expected, found = before[1].copy(), smoother(PROFILES, 0.3)
     expected[:, outputs] = before[1][:, outputs] @ found.slopes + found.intercept

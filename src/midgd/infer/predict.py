@@ -14,7 +14,7 @@ from midgd.infer.domain import expected_sd, misfit, out_of_domain
 from midgd.infer.latents import InferenceOptions, LatentInference
 from midgd.infer.objective import LogPosterior
 from midgd.infer.parallel import Counts, map_rows
-from midgd.nn import denoised_profile
+from midgd.nn import view_of
 from midgd.nn.readout import MILLION
 from midgd.reference.reference import Reference
 
@@ -119,13 +119,13 @@ class Predictor:
         head = self.decoder.head("mrna")
         features = self.decoder(z)
         log_share = head.log_share(features)
-        profile, evidence = denoised_profile(head, log_share, batch.counts, None if self.everything else self.genes)
+        view = view_of(head, log_share, batch.counts, None if self.everything else self.genes)
         if self.readout is None:
             share = self.decoder.head("mirna").log_share(features).exp()
         else:
-            share = self.readout(profile, evidence, self.breadth).expm1() / MILLION
+            share = self.readout(view, self.breadth).expm1() / MILLION
         present = log_share if self.everything else torch.log_softmax(log_share[:, self.genes], 1)
-        return share, evidence, misfit(head, present, batch.counts, self.genes), batch.library[:, 0] == 0
+        return share, view.evidence, misfit(head, present, batch.counts, self.genes), batch.library[:, 0] == 0
 
     def _score(
         self, unlike: NDArray[np.float32], evidence: NDArray[np.float32], empty: NDArray[np.bool_]

@@ -4,7 +4,7 @@ from midgd.nn.decoder import Decoder, DecoderSpec
 from midgd.nn.encoder import LatentEncoder
 from midgd.nn.heads import HEADS, CountHead, NegativeBinomialHead, ZeroInflatedNegativeBinomialHead
 from midgd.nn.prior import GaussianMixture
-from midgd.nn.readout import ProfileReadout, denoised_profile
+from midgd.nn.readout import ProfileReadout, View, view_of
 
 __all__ = [
     "HEADS",
@@ -15,6 +15,7 @@ __all__ = [
     "LatentEncoder",
     "NegativeBinomialHead",
     "ProfileReadout",
+    "View",
     "ZeroInflatedNegativeBinomialHead",
-    "denoised_profile",
+    "view_of",
 ]

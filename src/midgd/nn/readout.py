@@ -1,4 +1,4 @@
-r"""miRNA from the denoised mRNA profile: the evidence of single genes, beside the latent's.
+r"""miRNA from what a sample shows of its genes: the denoised profile, and its own molecules.
 
 The latent explains what samples share; what a gene says beyond it is in the counts. Given the latent, the rate of
 a negative binomial gene is Gamma distributed with shape r and mean p(z), and its posterior mean given the counts is
@@ -6,13 +6,20 @@ a negative binomial gene is Gamma distributed with shape r and mean p(z), and it
 .. math:: \rho_g = p_g(z) \, \frac{x_g + r_g}{m_g + r_g}, \qquad m_g = N p_g(z)
 
 (conjugacy of Gamma and Poisson). A deep sample keeps its own profile, a shallow cell gets the decoder's, and a gene
-that was not measured is completed by the decoder. The readout maps :math:`\log(1 + 10^6 \rho)` linearly to the log1p
-CPM of miRNAs, by maps that :mod:`midgd.train.readout` fits. One was learned on samples of all depths, one on deep ones.
-They are mixed by the share of evidence :math:`e = \mathrm{mean}_g\, m_g / (m_g + r_g)` over the genes present, which
-is near 1 for bulk and near 0 for a cell of a thousand molecules.
+that was not measured is completed by the decoder. The *denoised profile* :math:`\log(1 + 10^6 \rho)` is mapped linearly
+to the log1p CPM of miRNAs, by maps that :mod:`midgd.train.readout` fits: one learned on samples of all depths, one on
+deep ones.
+
+In tissues that the decoder has not seen, its profile is a guess. So shallow samples are also answered from the *counts
+profile*, :math:`\log(1 + 10^3 x_g / N)`, by a map learned on cells drawn from samples of the training set, and the mean
+of both is taken. Deep samples keep their own counts in the denoised profile anyway: all answers are mixed by the share
+of evidence :math:`e = \mathrm{mean}_g\, m_g / (m_g + r_g)` over the genes present, which is near 1 for bulk and near 0
+for a cell of a thousand molecules.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,41 +27,91 @@ from torch import Tensor, nn
 from midgd.nn.heads import CountHead
 
 MILLION = 1e6
-ANY_DEPTH, DEEP = 0, 1  # the two maps of DepthMaps
+CELL = 1e3  # molecules: the scale of the counts profile
+FEW = 100.0  # molecules at which the counts profile has half of its say
+ANY_DEPTH, DEEP = 0, 1  # the two maps from the denoised profile
 
 
-class DepthMaps(nn.Module):
-    """Two reduced-rank linear maps from profiles to log1p CPM of miRNAs: for any depth, and for deep samples.
+class View(NamedTuple):
+    """What n samples show of the G genes of the model.
+
+    Attributes
+    ----------
+    profile
+        Denoised profile, (n, G).
+    evidence
+        Share of evidence in single genes, (n,).
+    counts
+        Counts profile, (n, G); None without.
+    molecules
+        Molecules there would be with all genes, (n,).
+    """
+
+    profile: Tensor
+    evidence: Tensor
+    counts: Tensor | None = None
+    molecules: Tensor | None = None
+
+
+class ReducedMaps(nn.Module):
+    """Linear maps from profiles to log1p CPM of miRNAs, of reduced rank, with one basis.
 
     Parameters
     ----------
     n_genes, n_mirnas
         Sizes of profile and output.
     rank
-        Size of the basis that the two maps share.
+        Size of the basis.
+    n_maps
+        Number of maps.
     """
 
-    def __init__(self, n_genes: int, n_mirnas: int, rank: int) -> None:
+    def __init__(self, n_genes: int, n_mirnas: int, rank: int, n_maps: int) -> None:
         super().__init__()
         self.mean = nn.Parameter(torch.zeros(n_genes))
         self.basis = nn.Parameter(torch.zeros(n_genes, rank))
-        self.slopes = nn.Parameter(torch.zeros(2, rank, n_mirnas))
-        self.intercepts = nn.Parameter(torch.zeros(2, n_mirnas))
+        self.slopes = nn.Parameter(torch.zeros(n_maps, rank, n_mirnas))
+        self.intercepts = nn.Parameter(torch.zeros(n_maps, n_mirnas))
 
     @property
     def rank(self) -> int:
         """Size of the basis."""
         return self.basis.shape[1]
 
-    def forward(self, profile: Tensor, evidence: Tensor) -> Tensor:
-        """log1p CPM of miRNAs, (n, n_mirnas), from profiles (n, n_genes) and evidence (n,)."""
+    def forward(self, profile: Tensor) -> list[Tensor]:
+        """log1p CPM of miRNAs by each map, (n, n_mirnas), from profiles (n, n_genes)."""
         scores = (profile - self.mean) @ self.basis
-        any_depth, deep = (scores @ self.slopes[i] + self.intercepts[i] for i in (ANY_DEPTH, DEEP))
-        return torch.lerp(any_depth, deep, evidence[:, None])
+        return [torch.addmm(b, scores, slopes) for b, slopes in zip(self.intercepts, self.slopes, strict=True)]
+
+
+class DepthMaps(nn.Module):
+    """log1p CPM of miRNAs at any depth, from both profiles of the same genes.
+
+    Parameters
+    ----------
+    n_genes, n_mirnas, rank
+        See :class:`ReducedMaps`.
+    counts_rank
+        Rank of the map from the counts profile; 0 leaves it out.
+    """
+
+    def __init__(self, n_genes: int, n_mirnas: int, rank: int, counts_rank: int = 0) -> None:
+        super().__init__()
+        self.denoised = ReducedMaps(n_genes, n_mirnas, rank, 2)
+        self.counts = ReducedMaps(n_genes, n_mirnas, counts_rank, 1) if counts_rank else None
+
+    def forward(self, view: View) -> Tensor:
+        """log1p CPM of miRNAs, (n, n_mirnas)."""
+        answers = self.denoised(view.profile)
+        shallow, deep = answers[ANY_DEPTH], answers[DEEP]
+        if self.counts is not None and view.counts is not None and view.molecules is not None:
+            say = 0.5 * view.molecules / (view.molecules + FEW)
+            shallow = torch.lerp(shallow, self.counts(view.counts)[0], say[:, None])
+        return torch.lerp(shallow, deep, view.evidence[:, None])
 
 
 class ProfileReadout(nn.Module):
-    """log1p CPM of miRNAs from the denoised profile: the mean of an answer from all genes and one from core genes.
+    """log1p CPM of miRNAs: the mean of an answer from all genes and one from core genes.
 
     Core genes were measured in every training sample. A query that lacks the others does not get the first answer
     in full: what the decoder completes for a tissue that never showed it these genes is not evidence.
@@ -67,47 +124,58 @@ class ProfileReadout(nn.Module):
         Size of the basis of each answer.
     n_core
         Number of core genes; 0 if all training samples measured the same genes, then there is one answer.
+    counts_rank
+        Rank of the maps from the counts profile; 0 leaves them out.
     """
 
-    def __init__(self, n_genes: int, n_mirnas: int, rank: int, n_core: int = 0) -> None:
+    def __init__(self, n_genes: int, n_mirnas: int, rank: int, n_core: int = 0, counts_rank: int = 0) -> None:
         super().__init__()
-        self.wide = DepthMaps(n_genes, n_mirnas, rank)
-        self.core = DepthMaps(n_core, n_mirnas, rank) if n_core else None
+        self.wide = DepthMaps(n_genes, n_mirnas, rank, counts_rank)
+        self.core = DepthMaps(n_core, n_mirnas, rank, counts_rank) if n_core else None
         self.core_genes: Tensor
         self.register_buffer("core_genes", torch.zeros(n_core, dtype=torch.long))
 
     @property
     def sizes(self) -> dict[str, int]:
         """Arguments that make a readout of this shape."""
-        n_genes, n_mirnas = len(self.wide.mean), self.wide.intercepts.shape[1]
-        return {"n_genes": n_genes, "n_mirnas": n_mirnas, "rank": self.wide.rank, "n_core": len(self.core_genes)}
+        denoised, counts = self.wide.denoised, self.wide.counts
+        return {
+            "n_genes": len(denoised.mean),
+            "n_mirnas": denoised.intercepts.shape[1],
+            "rank": denoised.rank,
+            "n_core": len(self.core_genes),
+            "counts_rank": 0 if counts is None else counts.rank,
+        }
 
     def breadth(self, genes: Tensor) -> float:
         """Whether a query with these genes (G,) has those beside the core: 1 from half of them on, 0 without any."""
-        others = torch.ones(len(self.wide.mean), dtype=torch.bool, device=genes.device)
+        others = torch.ones(len(self.wide.denoised.mean), dtype=torch.bool, device=genes.device)
         others[self.core_genes] = False
         return min(1.0, 2.0 * float(others[genes].sum() / others.sum().clamp_min(1)))
 
-    def core_profile(self, profile: Tensor) -> Tensor:
-        """log1p CPM of the core genes among themselves, (n, n_core), from profiles (n, n_genes).
+    def core_profile(self, profile: Tensor, scale: float) -> Tensor:
+        """A log1p profile of this scale (n, n_genes) as one of the core genes among themselves, (n, n_core).
 
         Their part of all genes is the decoder's guess where the others are missing, and would shift every gene.
         """
         rate = profile[:, self.core_genes].expm1()
-        return torch.log1p(rate * (MILLION / rate.sum(1, keepdim=True)))
+        return torch.log1p(rate * (scale / rate.sum(1, keepdim=True).clamp_min(1e-30)))
 
-    def forward(self, profile: Tensor, evidence: Tensor, breadth: float = 1.0) -> Tensor:
-        """log1p CPM of miRNAs, (n, n_mirnas), from profiles (n, n_genes), evidence (n,) and breadth."""
-        answer: Tensor = self.wide(profile, evidence)
+    def core_view(self, view: View) -> View:
+        """What the core genes show."""
+        counts = None if view.counts is None else self.core_profile(view.counts, CELL)
+        return view._replace(profile=self.core_profile(view.profile, MILLION), counts=counts)
+
+    def forward(self, view: View, breadth: float = 1.0) -> Tensor:
+        """log1p CPM of miRNAs, (n, n_mirnas), from what n samples show."""
+        answer: Tensor = self.wide(view)
         if self.core is not None:
-            answer = torch.lerp(self.core(self.core_profile(profile), evidence), answer, breadth / 2)
+            answer = torch.lerp(self.core(self.core_view(view)), answer, breadth / 2)
         return answer.clamp_min(0.0)
 
 
-def denoised_profile(
-    head: CountHead, log_share: Tensor, counts: Tensor, genes: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """Posterior mean rates as log1p CPM, (n, n_genes), and the share of evidence, (n,).
+def view_of(head: CountHead, log_share: Tensor, counts: Tensor, genes: Tensor | None = None) -> View:
+    """Both profiles of samples.
 
     Parameters
     ----------
@@ -121,13 +189,45 @@ def denoised_profile(
         Their indices, (G,); None when all are present.
     """
     share = log_share.exp()
+    library = counts.sum(1, keepdim=True)
     present = share if genes is None else share[:, genes]
-    dispersion = head.dispersion if genes is None else head.dispersion[genes]
     # The library counts the genes present only, so the mean is scaled by their part of the shares.
-    mean = present * (counts.sum(1, keepdim=True) / present.sum(1, keepdim=True))
+    molecules = library / present.sum(1, keepdim=True)
+    counted = counts_profile(share, counts, molecules, genes)
+    dispersion = head.dispersion if genes is None else head.dispersion[genes]
+    mean = present * molecules
     # From here on in place: new memory costs more than the arithmetic.
     spread = mean + dispersion
     evidence = mean.div_(spread).mean(1)
     factor = torch.add(counts, dispersion, out=mean).div_(spread)
     rate = share.mul_(factor) if genes is None else share.index_copy_(1, genes, present * factor)
-    return rate.mul_(MILLION).log1p_(), evidence
+    return View(rate.mul_(MILLION).log1p_(), evidence, counted, molecules[:, 0])
+
+
+def counts_profile(share: Tensor, counts: Tensor, molecules: Tensor, genes: Tensor | None = None) -> Tensor:
+    r"""log1p counts per thousand of all genes, (n, n_genes).
+
+    A gene that is not present gets about what a Poisson draw of mean :math:`m = N p` would show: with probability
+    :math:`1 - e^{-m}` a count, of mean :math:`m / (1 - e^{-m})`.
+
+    Parameters
+    ----------
+    share
+        Decoded shares, (n, n_genes).
+    counts
+        Counts of the genes present, (n, G).
+    molecules
+        Molecules there would be with all genes, (n, 1).
+    genes
+        Indices of the genes present, (G,); None for all.
+    """
+    own = (counts * (CELL / molecules.clamp_min(1e-6))).log1p_()
+    if genes is None:
+        return own
+    absent = torch.ones(share.shape[1], dtype=torch.bool, device=share.device)
+    absent[genes] = False
+    expected = share[:, absent]
+    some = -torch.expm1(-molecules * expected)
+    profile = torch.empty_like(share)
+    profile[:, absent] = some * torch.log1p(CELL * expected / some.clamp_min(1e-30))
+    return profile.index_copy_(1, genes, own)

@@ -22,7 +22,7 @@ from midgd.reference.reference import Arms, Calibration, Card, Reference
 
 M = TypeVar("M", bound=torch.nn.Module)
 
-FORMAT = 3
+FORMAT = 4
 WEIGHTS, CARD = "weights.safetensors", "card.json"
 
 

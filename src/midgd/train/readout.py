@@ -15,12 +15,21 @@ from numpy.typing import NDArray
 
 from midgd.infer.latents import InferenceOptions, LatentInference
 from midgd.infer.objective import LogPosterior
-from midgd.nn import Decoder, GaussianMixture, ProfileReadout, denoised_profile
-from midgd.nn.readout import MILLION, DepthMaps
+from midgd.nn import Decoder, GaussianMixture, ProfileReadout, view_of
+from midgd.nn.readout import CELL, MILLION, ReducedMaps
 from midgd.train.arms import MatureLevel
 from midgd.train.depths import thin
 from midgd.train.mosaic import Modality, Mosaic
-from midgd.train.ridge import adaptive_ridge, average, centred, reduce_rows, relevance, shared_ridge
+from midgd.train.ridge import (
+    LinearMap,
+    Sample,
+    adaptive_ridge,
+    average,
+    centred,
+    reduce_rows,
+    relevance,
+    shared_ridge,
+)
 from midgd.train.smooth import known_profiles, smooth
 from midgd.train.start import MIN_COMMON, log1p_cpm
 
@@ -40,6 +49,8 @@ class ReadoutOptions:
     depths
         Expected library of the thinned copies of every training sample; None is the sample as measured
         and comes first.
+    copies
+        Thinned copies at each depth but the first.
     ridge
         Penalty of the shared regressions, relative to the mean squared norm of the centred profiles at full depth.
     adaptive
@@ -51,6 +62,13 @@ class ReadoutOptions:
         Rows that the samples of all depths are reduced to before the regressions.
     rank
         Size of the basis that both maps are reduced to.
+    cells
+        Molecules of the cells that the regressions on counts profiles learn from, one of each for every copy; empty
+        leaves these regressions out.
+    cell_ridge
+        Penalty of the regressions on counts profiles, relative to the mean squared norm of these.
+    cell_rank
+        Size of their basis.
     noise
         Variance of the readout's errors in deep samples, in squares of log1p CPM, that :mod:`midgd.train.smooth` weighs
         the covariance of miRNAs against; None leaves it out.
@@ -59,11 +77,15 @@ class ReadoutOptions:
     """
 
     depths: tuple[float | None, ...] = (None, 1_000.0)
+    copies: int = 1
     ridge: float = 0.3
     adaptive: float | None = 1.0
     n_genes: int = 500
     rows: int = 400
     rank: int = 256
+    cells: tuple[float, ...] = (300.0, 1_000.0, 3_000.0, 10_000.0)
+    cell_ridge: float = 2.0
+    cell_rank: int = 128
     noise: float | None = 0.1
     seed: int = 0
 
@@ -101,18 +123,21 @@ def fit_readout(
     paired, n = mosaic.take(both), int(both.sum())
     unpaired = mosaic.take(~mosaic["mrna"].present).modalities if unpaired is None else unpaired
     generator = np.random.default_rng(options.seed)
-    queries = [query_profiles(decoder, prior, paired, depth, generator) for depth in options.depths]
+    depths = options.depths[:1] + options.depths[1:] * options.copies
+    queries = [query_profiles(decoder, prior, paired, depth, generator) for depth in depths]
     profile = np.concatenate([query.profile for query in queries])
     target = _targets(paired, queries, mature_level)
     common = np.flatnonzero(paired["mrna"].measured.all(0))
     core = common if MIN_COMMON <= len(common) < profile.shape[1] else common[:0]
-    readout = ProfileReadout(profile.shape[1], target.shape[1], options.rank, len(core))
+    counts_rank = options.cell_rank if options.cells else 0
+    readout = ProfileReadout(profile.shape[1], target.shape[1], options.rank, len(core), counts_rank)
     readout.core_genes.copy_(torch.from_numpy(core))
     weight = None if options.adaptive is None else relevance(profile[:n], target[:n], queries[0].component)
-    _fit_maps(readout.wide, profile, target, weight, n, options)
+    _fit_denoised(readout.wide.denoised, profile, target, weight, n, options)
     if readout.core is not None:
-        own = readout.core_profile(torch.from_numpy(profile)).numpy()
-        _fit_maps(readout.core, own, target, None if weight is None else weight[core], n, options)
+        own = readout.core_profile(torch.from_numpy(profile), MILLION).numpy()
+        _fit_denoised(readout.core.denoised, own, target, None if weight is None else weight[core], n, options)
+    _fit_counts(readout, profile[:n], target[:n], options, generator)
     if options.noise is not None:
         _smooth_levels(readout, np.split(target[:n], [paired["mirna"].n_features], axis=1), unpaired, options.noise)
     return readout.requires_grad_(False)
@@ -144,8 +169,8 @@ def _smooth_levels(
         start += own.shape[1]
 
 
-def _fit_maps(
-    maps: DepthMaps,
+def _fit_denoised(
+    maps: ReducedMaps,
     profile: NDArray[np.float32],
     target: NDArray[np.float32],
     weight: NDArray[np.float32] | None,
@@ -163,13 +188,56 @@ def _fit_maps(
         if weight is not None and options.adaptive is not None:
             regressions.append(adaptive_ridge(adaptive, weight, penalty=options.adaptive, n_features=options.n_genes))
         fitted.append(average(regressions))
-    basis, slopes = _reduce_rank(few_deep.profile.numpy(), np.hstack([m.slopes for m in fitted]), options.rank)
-    slopes = np.stack(np.hsplit(slopes, 2))
+    _fill(maps, few_deep, fitted)
+
+
+def _fit_counts(
+    readout: ProfileReadout,
+    profile: NDArray[np.float32],
+    target: NDArray[np.float32],
+    options: ReadoutOptions,
+    generator: np.random.Generator,
+) -> None:
+    """Fit the maps from counts profiles in place, on cells drawn from denoised profiles of samples at full depth.
+
+    What a sample did not measure is drawn from the decoder's completion: so the regression on all genes, too, knows
+    the tissues that were measured in core genes only.
+    """
+    rate = np.expm1(profile)
+    rate /= rate.sum(1, keepdims=True)
+    cells = [draw_cells(rate, molecules, generator) for molecules in options.cells * options.copies]
+    if not cells:
+        return
+    seen, target = np.concatenate(cells), np.tile(target, (len(cells), 1))
+    _fit_cells(readout.wide.counts, seen, target, options)
+    if readout.core is not None:
+        _fit_cells(readout.core.counts, readout.core_profile(torch.from_numpy(seen), CELL).numpy(), target, options)
+
+
+def draw_cells(rate: NDArray[np.float32], molecules: float, generator: np.random.Generator) -> NDArray[np.float32]:
+    """Counts profiles, (n, G), of cells with about so many molecules of samples with these rates, (n, G)."""
+    counts = generator.poisson(molecules * rate).astype(np.float32)
+    return np.log1p(counts * (CELL / np.maximum(counts.sum(1, keepdims=True), 1)))
+
+
+def _fit_cells(
+    maps: ReducedMaps | None, profile: NDArray[np.float32], target: NDArray[np.float32], options: ReadoutOptions
+) -> None:
+    assert maps is not None  # made by fit_readout: tell mypy
+    sample = centred(profile, target)
+    few = reduce_rows(sample, options.rows)
+    penalty = options.cell_ridge * float(sample.profile.square().sum()) / sample.n
+    _fill(maps, few, [shared_ridge(few, penalty)])
+
+
+def _fill(maps: ReducedMaps, sample: Sample, fitted: list[LinearMap]) -> None:
+    """Put linear maps, reduced to the rank of `maps`, in their place; a sample tells the directions that matter."""
+    basis, slopes = _reduce_rank(sample.profile.numpy(), np.hstack([m.slopes for m in fitted]), maps.rank)
     with torch.no_grad():
-        maps.mean.copy_(torch.from_numpy(deep.centre))
+        maps.mean.copy_(torch.from_numpy(sample.centre))
         maps.basis[:, : basis.shape[1]] = torch.from_numpy(basis)
-        maps.slopes[:, : basis.shape[1]] = torch.from_numpy(slopes)
-        at_mean = [m.intercept + deep.centre @ m.slopes for m in fitted]
+        maps.slopes[:, : basis.shape[1]] = torch.from_numpy(np.stack(np.hsplit(slopes, len(fitted))))
+        at_mean = [m.intercept + sample.centre @ m.slopes for m in fitted]
         maps.intercepts.copy_(torch.from_numpy(np.stack(at_mean)))
 
 
@@ -188,7 +256,7 @@ def query_profiles(
         counts = thin(mrna.counts[np.ix_(rows, genes)], depth, generator)
         z = LatentInference(LogPosterior(decoder, prior, index), COARSE)(counts).z
         log_share = decoder.log_share(z, "mrna")
-        profile[rows] = denoised_profile(decoder.head("mrna"), log_share, torch.from_numpy(counts), index)[0].numpy()
+        profile[rows] = view_of(decoder.head("mrna"), log_share, torch.from_numpy(counts), index).profile.numpy()
         decoded[rows] = torch.log1p(decoder.log_share(z, "mirna").exp() * MILLION).numpy()
         component[rows] = prior.component_log_prob(z).argmax(1).numpy()
     return Queries(profile, decoded, component)

@@ -58,6 +58,6 @@ def smooth(readout: ProfileReadout, profiles: Floats, outputs: NDArray[np.int64]
     """
     slopes, intercept = (torch.from_numpy(values) for values in smoother(profiles, noise))
     index = torch.from_numpy(outputs)
-    for maps in filter(None, (readout.wide, readout.core)):
+    for maps in (part.denoised for part in (readout.wide, readout.core) if part is not None):
         maps.slopes[DEEP, :, index] = maps.slopes[DEEP][:, index] @ slopes
         maps.intercepts[DEEP, index] = maps.intercepts[DEEP, index] @ slopes + intercept
