@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
-from midgd.bench.arms import ARMS, Paper, Ridge, WideRidge, XGBoost, log_share, make_arms
+from midgd.bench.arms import ARMS, CalibratedMidgd, Midgd, Paper, Ridge, WideRidge, XGBoost, log_share, make_arms
 from midgd.bench.arms.kernel import kernel_ridge
 from midgd.bench.data import PairedData, load, load_splits, split
 from midgd.bench.perturb import thin
@@ -144,3 +146,30 @@ def test_names_are_checked() -> None:
         make_arms(["rigde"])
     with pytest.raises(ValueError, match="different names"):
         make_arms(["ridge", Ridge()])
+
+
+def test_calibrated_midgd_covers_what_it_says_and_trains_without_those_it_asks(
+    pairs: tuple[PairedData, PairedData], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, test = pairs
+    seen: list[set[str]] = []
+
+    def fit(self: Midgd, data: PairedData, **options: Any) -> None:
+        seen.append(set(data.obs["patient"]))
+        seen.extend(set(table.obs["patient"]) for table in options["extra"].values())
+        plain(self, data, **options)
+
+    plain = Midgd.fit
+    monkeypatch.setattr(Midgd, "fit", fit)
+    arm = CalibratedMidgd(held_out=0.3)
+    arm.fit(train, extra={"full": train})
+    patients = set(train.obs["patient"])
+    assert seen[0] == seen[1] and len(patients - seen[0]) == round(0.3 * len(patients))
+    present = np.ones(60, dtype=bool)
+    width = []
+    for level in (0.5, 0.9):
+        lower, upper = arm.predict_interval(test.x, present, level)
+        assert np.mean((test.log_cpm >= lower) & (test.log_cpm <= upper)) == pytest.approx(level, abs=0.2)
+        width.append(upper - lower)
+        np.testing.assert_allclose((lower + upper) / 2, arm.predict(test.x, present), atol=1e-3)
+    np.testing.assert_allclose(width[1] / width[0], norm.ppf(0.95) / norm.ppf(0.75), rtol=1e-3)

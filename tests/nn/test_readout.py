@@ -119,7 +119,7 @@ def test_profiles_of_no_molecules_are_finite(head, log_share):
     for genes in (None, torch.tensor([1, 4])):
         n_present = G if genes is None else 2
         view = view_of(head, log_share.float(), torch.zeros(N, n_present), genes)
-        assert all(bool(torch.isfinite(part).all()) for part in view)
+        assert view.tissue is None and all(bool(torch.isfinite(part).all()) for part in view[:4])
         assert (view.counts == 0).all() and (view.molecules == 0).all()
 
 
@@ -138,9 +138,10 @@ VIEW = View(
     profile=3 * torch.rand(N, G, generator=RNG),
     evidence=torch.tensor([0.0, 0.2, 0.7, 1.0]),
     counts=2 * torch.rand(N, G, generator=RNG),
-    molecules=torch.tensor([0.0, 100.0, 3e3, 1e8]),
+    molecules=torch.tensor([0.0, 1e3, 3e3, 1e8]),
+    tissue=torch.tensor([1.0, 1.0, 0.4, 1.0]),
 )
-SAY = np.array([0.0, 0.25, 0.5 / (1 + 1 / 30), 0.5])[:, None]
+SAY = np.array([0.0, 0.25, 0.15, 0.5])[:, None]
 
 
 def by_hand(maps: torch.nn.Module, view: View) -> np.ndarray:
@@ -152,13 +153,13 @@ def by_hand(maps: torch.nn.Module, view: View) -> np.ndarray:
 
     any_depth, deep = (linear(maps.denoised, view.profile, i) for i in (0, 1))
     shallow = any_depth
-    if maps.counts is not None and view.counts is not None:
+    if maps.counts is not None and view.tissue is not None:
         shallow = (1 - SAY) * any_depth + SAY * linear(maps.counts, view.counts, 0)
     e = view.evidence.double().numpy()[:, None]
     return (1 - e) * shallow + e * deep
 
 
-@pytest.mark.parametrize("view", [VIEW, VIEW._replace(counts=None, molecules=None)])
+@pytest.mark.parametrize("view", [VIEW, VIEW._replace(tissue=None), View(*VIEW[:2])])
 @pytest.mark.parametrize("counts_rank", [0, 2])
 def test_readout_is_its_formula(view, counts_rank):
     readout = random_readout(0, counts_rank)
@@ -185,6 +186,15 @@ def test_breadth_is_full_from_half_of_the_genes_beside_the_core():
     assert readout.breadth(torch.arange(1, 8)) == 0.0
     assert readout.breadth(torch.tensor([0, 3])) == pytest.approx(2 / 5)
     assert readout.breadth(torch.tensor([0, 3, 9, 10])) == 1.0
+
+
+@pytest.mark.parametrize("n_core", [0, 8])
+def test_coverage_grows_from_a_quarter_to_half_of_the_core(n_core):
+    readout, core = random_readout(n_core), torch.arange(1, 9) if n_core else torch.arange(12)
+    n, other = len(core), torch.arange(9, 12) if n_core else torch.arange(0)
+    expected = {n // 4: 0.0, n // 4 + 1: 4 * (n // 4 + 1) / n - 1, n // 2: 1.0, n: 1.0}
+    for k, value in expected.items():
+        assert readout.coverage(torch.cat([other, core[:k]])) == pytest.approx(value)
 
 
 @pytest.mark.parametrize("counts_rank", [0, 2])

@@ -109,7 +109,7 @@ def test_genes_that_some_samples_lack_do_not_outvote_the_others(linear):
 
 
 def test_counts_are_answered_by_ridge_on_drawn_cells(linear):
-    """Primal ridge, written out, on the very cells; a sample of all depths but no evidence is half of it."""
+    """Primal ridge, written out, on the very draws; it is half of the answer where there is no evidence of genes."""
     decoder, prior, mosaic = linear
     options = dataclasses.replace(DEEP, rank=16, cells=(50.0, 500.0), copies=2, cell_rank=16, seed=3)
     readout = fit_readout(decoder, prior, mosaic, options)
@@ -123,7 +123,7 @@ def test_counts_are_answered_by_ridge_on_drawn_cells(linear):
     slopes = np.linalg.solve(part.T @ part + penalty * np.eye(60), part.T @ (y - y.mean(0)))
     query, none = torch.tensor(x[:5], dtype=torch.float32), torch.zeros(5)
     own = readout(View(torch.tensor(profile[:5]), none)).numpy()
-    both = readout(View(torch.tensor(profile[:5]), none, query, torch.full((5,), 1e9))).numpy()
+    both = readout(View(torch.tensor(profile[:5]), none, query, torch.full((5,), 1e9), torch.ones(5))).numpy()
     np.testing.assert_allclose(2 * both - own, (x[:5] - x.mean(0)) @ slopes + y.mean(0), atol=5e-3)
 
 

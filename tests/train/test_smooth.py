@@ -50,7 +50,7 @@ def test_deep_samples_are_smoothed_and_shallow_ones_are_not(n_core):
     for maps in filter(None, (readout.wide, readout.core)):
         maps.denoised.intercepts.add_(5.0)
     profile, outputs = torch.rand(7, 10), np.array([0, 1, 2, 4, 5, 7])
-    ends = [View(profile, torch.full((7,), e), profile / 2, torch.full((7,), 1e3)) for e in (0.0, 1.0)]
+    ends = [View(profile, torch.full((7,), e), profile / 2, torch.full((7,), 1e3), torch.ones(7)) for e in (0.0, 1.0)]
     before = [readout(view).numpy() for view in ends]
     smooth(readout, PROFILES, outputs, 0.3)
     shallow, deep = (readout(view).numpy() for view in ends)

@@ -44,7 +44,7 @@ def run(
     ----------
     arms
         Names from :data:`midgd.bench.ARMS`, objects with ``name``, ``fit`` and ``predict``, or both; None for all
-        but ``"midgd-paper"``, which trains for minutes.
+        but ``"midgd-paper"``, which trains for minutes, and ``"midgd-calibrated"``, midgd with intervals.
     settings
         Families (``"depth"``), single settings (``"depth/1000"``) or :class:`midgd.bench.Setting`; None for all.
     data_dir

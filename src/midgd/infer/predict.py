@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from midgd.infer.batch import Batch
+from midgd.infer.diversity import Diversity
 from midgd.infer.domain import expected_sd, misfit, out_of_domain
 from midgd.infer.latents import InferenceOptions, LatentInference
 from midgd.infer.objective import LogPosterior
@@ -91,6 +92,10 @@ class Predictor:
         self.decoder, self.prior = reference.decoder.to(self.device), reference.prior.to(self.device)
         self.readout = None if reference.readout is None else copy.deepcopy(reference.readout).to(self.device)
         self.breadth = 0.0 if self.readout is None else self.readout.breadth(self.genes)
+        self.coverage = 0.0 if self.readout is None else self.readout.coverage(self.genes)
+        with torch.no_grad():
+            typical = self.decoder.log_share(self.prior.mean[None], "mrna", self.genes)[0]
+            self.diversity = Diversity(self.decoder.head("mrna"), typical, self.genes)
         self.everything = len(genes) == self.decoder.head("mrna").n_features
         posterior = LogPosterior(self.decoder, self.prior, self.genes, device=self.device)
         encoder = None if reference.encoder is None else copy.deepcopy(reference.encoder).to(self.device)
@@ -123,6 +128,7 @@ class Predictor:
         if self.readout is None:
             share = self.decoder.head("mirna").log_share(features).exp()
         else:
+            view = view._replace(tissue=self.coverage * self.diversity(batch.counts))
             share = self.readout(view, self.breadth).expm1() / MILLION
         present = log_share if self.everything else torch.log_softmax(log_share[:, self.genes], 1)
         return share, view.evidence, misfit(head, present, batch.counts, self.genes), batch.library[:, 0] == 0

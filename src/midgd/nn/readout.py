@@ -10,11 +10,12 @@ that was not measured is completed by the decoder. The *denoised profile* :math:
 to the log1p CPM of miRNAs, by maps that :mod:`midgd.train.readout` fits: one learned on samples of all depths, one on
 deep ones.
 
-In tissues that the decoder has not seen, its profile is a guess. So shallow samples are also answered from the *counts
-profile*, :math:`\log(1 + 10^3 x_g / N)`, by a map learned on cells drawn from samples of the training set, and the mean
-of both is taken. Deep samples keep their own counts in the denoised profile anyway: all answers are mixed by the share
-of evidence :math:`e = \mathrm{mean}_g\, m_g / (m_g + r_g)` over the genes present, which is near 1 for bulk and near 0
-for a cell of a thousand molecules.
+In tissues that the decoder has not seen, its profile is a guess. So shallow samples of tissues are also answered from
+the *counts profile*, :math:`\log(1 + 10^3 x_g / N)`, by a map learned on molecules drawn from the training samples,
+which has up to half of the say; single cells are not (:mod:`midgd.infer.diversity`). Deep samples keep their own counts
+in the denoised profile anyway: all answers are mixed by the share of evidence
+:math:`e = \mathrm{mean}_g\, m_g / (m_g + r_g)` over the genes present, which is near 1 for bulk and near 0 for a cell
+of a thousand molecules.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from torch import Tensor, nn
 from midgd.nn.heads import CountHead
 
 MILLION = 1e6
-CELL = 1e3  # molecules: the scale of the counts profile
-FEW = 100.0  # molecules at which the counts profile has half of its say
+THOUSAND = 1e3  # molecules: the scale of the counts profile
+FEW = 1e3  # molecules at which the counts profile has half of its say
 ANY_DEPTH, DEEP = 0, 1  # the two maps from the denoised profile
 
 
@@ -45,12 +46,15 @@ class View(NamedTuple):
         Counts profile, (n, G); None without.
     molecules
         Molecules there would be with all genes, (n,).
+    tissue
+        Whether they look like tissues, from 0 to 1, (n,); None: the counts profile is not used.
     """
 
     profile: Tensor
     evidence: Tensor
     counts: Tensor | None = None
     molecules: Tensor | None = None
+    tissue: Tensor | None = None
 
 
 class ReducedMaps(nn.Module):
@@ -104,8 +108,13 @@ class DepthMaps(nn.Module):
         """log1p CPM of miRNAs, (n, n_mirnas)."""
         answers = self.denoised(view.profile)
         shallow, deep = answers[ANY_DEPTH], answers[DEEP]
-        if self.counts is not None and view.counts is not None and view.molecules is not None:
-            say = 0.5 * view.molecules / (view.molecules + FEW)
+        if (
+            self.counts is not None
+            and view.counts is not None
+            and view.molecules is not None
+            and view.tissue is not None
+        ):
+            say = 0.5 * view.tissue * view.molecules / (view.molecules + FEW)
             shallow = torch.lerp(shallow, self.counts(view.counts)[0], say[:, None])
         return torch.lerp(shallow, deep, view.evidence[:, None])
 
@@ -153,6 +162,12 @@ class ProfileReadout(nn.Module):
         others[self.core_genes] = False
         return min(1.0, 2.0 * float(others[genes].sum() / others.sum().clamp_min(1)))
 
+    def coverage(self, genes: Tensor) -> float:
+        """Whether genes (G,) are enough of the core to see a tissue: 0 up to a quarter of it, 1 from half of it on."""
+        core = self.core_genes if len(self.core_genes) else torch.arange(len(self.wide.denoised.mean))
+        present = float(torch.isin(core.to(genes.device), genes).float().mean())
+        return min(1.0, max(0.0, 4.0 * present - 1.0))
+
     def core_profile(self, profile: Tensor, scale: float) -> Tensor:
         """A log1p profile of this scale (n, n_genes) as one of the core genes among themselves, (n, n_core).
 
@@ -163,7 +178,7 @@ class ProfileReadout(nn.Module):
 
     def core_view(self, view: View) -> View:
         """What the core genes show."""
-        counts = None if view.counts is None else self.core_profile(view.counts, CELL)
+        counts = None if view.counts is None else self.core_profile(view.counts, THOUSAND)
         return view._replace(profile=self.core_profile(view.profile, MILLION), counts=counts)
 
     def forward(self, view: View, breadth: float = 1.0) -> Tensor:
@@ -221,7 +236,7 @@ def counts_profile(share: Tensor, counts: Tensor, molecules: Tensor, genes: Tens
     genes
         Indices of the genes present, (G,); None for all.
     """
-    own = (counts * (CELL / molecules.clamp_min(1e-6))).log1p_()
+    own = (counts * (THOUSAND / molecules.clamp_min(1e-6))).log1p_()
     if genes is None:
         return own
     absent = torch.ones(share.shape[1], dtype=torch.bool, device=share.device)
@@ -229,5 +244,5 @@ def counts_profile(share: Tensor, counts: Tensor, molecules: Tensor, genes: Tens
     expected = share[:, absent]
     some = -torch.expm1(-molecules * expected)
     profile = torch.empty_like(share)
-    profile[:, absent] = some * torch.log1p(CELL * expected / some.clamp_min(1e-30))
+    profile[:, absent] = some * torch.log1p(THOUSAND * expected / some.clamp_min(1e-30))
     return profile.index_copy_(1, genes, own)

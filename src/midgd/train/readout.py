@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from midgd.infer.latents import InferenceOptions, LatentInference
 from midgd.infer.objective import LogPosterior
 from midgd.nn import Decoder, GaussianMixture, ProfileReadout, view_of
-from midgd.nn.readout import CELL, MILLION, ReducedMaps
+from midgd.nn.readout import MILLION, THOUSAND, ReducedMaps
 from midgd.train.arms import MatureLevel
 from midgd.train.depths import thin
 from midgd.train.mosaic import Modality, Mosaic
@@ -63,7 +63,7 @@ class ReadoutOptions:
     rank
         Size of the basis that both maps are reduced to.
     cells
-        Molecules of the cells that the regressions on counts profiles learn from, one of each for every copy; empty
+        Molecules of the draws that the regressions on counts profiles learn from, one of each for every copy; empty
         leaves these regressions out.
     cell_ridge
         Penalty of the regressions on counts profiles, relative to the mean squared norm of these.
@@ -211,13 +211,13 @@ def _fit_counts(
     seen, target = np.concatenate(cells), np.tile(target, (len(cells), 1))
     _fit_cells(readout.wide.counts, seen, target, options)
     if readout.core is not None:
-        _fit_cells(readout.core.counts, readout.core_profile(torch.from_numpy(seen), CELL).numpy(), target, options)
+        _fit_cells(readout.core.counts, readout.core_profile(torch.from_numpy(seen), THOUSAND).numpy(), target, options)
 
 
 def draw_cells(rate: NDArray[np.float32], molecules: float, generator: np.random.Generator) -> NDArray[np.float32]:
     """Counts profiles, (n, G), of cells with about so many molecules of samples with these rates, (n, G)."""
     counts = generator.poisson(molecules * rate).astype(np.float32)
-    return np.log1p(counts * (CELL / np.maximum(counts.sum(1, keepdims=True), 1)))
+    return np.log1p(counts * (THOUSAND / np.maximum(counts.sum(1, keepdims=True), 1)))
 
 
 def _fit_cells(

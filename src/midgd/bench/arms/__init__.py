@@ -8,7 +8,7 @@ from midgd.bench.arms.base import Arm, IntervalArm, log_share
 from midgd.bench.arms.boosting import XGBoost
 from midgd.bench.arms.learned import Learned, knn, mlp, pca_ridge, pls
 from midgd.bench.arms.means import CohortMean, Mean
-from midgd.bench.arms.midgd import Midgd
+from midgd.bench.arms.midgd import CalibratedMidgd, Midgd
 from midgd.bench.arms.paper import Paper
 from midgd.bench.arms.ridge import Ridge, WideRidge
 
@@ -29,12 +29,13 @@ ARMS: dict[str, Callable[[], Arm]] = {
     "xgboost": XGBoost,
     "midgd-paper": Paper,
     "midgd": Midgd,
+    "midgd-calibrated": CalibratedMidgd,
     "midgd-decoder": lambda: Midgd("midgd-decoder", readout=False),
 }
 
 
-#: not run unless named: minutes for every training set
-SLOW = ("midgd-paper",)
+#: not run unless named: minutes for every training set, or a model trained twice
+SLOW = ("midgd-paper", "midgd-calibrated")
 
 
 def make_arms(arms: Iterable[str | Arm] | None = None) -> list[Arm]:
@@ -63,6 +64,7 @@ def make_arms(arms: Iterable[str | Arm] | None = None) -> list[Arm]:
 __all__ = [
     "ARMS",
     "Arm",
+    "CalibratedMidgd",
     "IntervalArm",
     "Learned",
     "Midgd",

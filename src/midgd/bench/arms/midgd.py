@@ -59,13 +59,59 @@ class Midgd:
 
     def predict(self, x: NDArray[Any], genes_present: Mask, *, cohorts: NDArray[Any] | None = None) -> Floats:
         """log1p CPM, (n, n_mirnas)."""
-        from midgd.infer.predict import Predictor, in_units
+        from midgd.infer.predict import in_units
+
+        return in_units(self._infer(x, genes_present).share, "log1p_cpm").astype(np.float64)
+
+    def _infer(self, x: NDArray[Any], genes_present: Mask) -> Any:
+        from midgd.infer.predict import Predictor
 
         position = self.genes_.get_indexer(self.train_genes_)
         columns = np.flatnonzero(genes_present & (position >= 0))
         order = columns[np.argsort(position[columns])]
-        share = Predictor(self.reference_, position[order])(np.asarray(x)[:, order]).share
-        return in_units(share, "log1p_cpm").astype(np.float64)
+        return Predictor(self.reference_, position[order])(np.asarray(x)[:, order])
+
+
+class CalibratedMidgd(Midgd):
+    """The same with intervals: some patients do not train but tell the errors, as for the bundled reference.
+
+    Parameters
+    ----------
+    name
+        Name in the table.
+    held_out
+        Fraction of the patients of the setting's own training data that is kept for the errors.
+    """
+
+    def __init__(self, name: str = "midgd-calibrated", *, held_out: float = 0.2) -> None:
+        super().__init__(name)
+        self.held_out = held_out
+
+    def fit(self, train: PairedData, *, seed: int = 0, extra: Extra | None = None) -> None:
+        """Train on the other patients, then measure errors at several depths."""
+        from midgd.train import calibrate
+
+        patients = train.obs["patient"].astype(str)
+        known = np.unique(patients)
+        chosen = np.random.default_rng(seed).permutation(known)[: max(1, round(self.held_out * len(known)))]
+        others = {
+            name: table.subset(~table.obs["patient"].isin(chosen).to_numpy()) for name, table in (extra or {}).items()
+        }
+        kept = patients.isin(chosen).to_numpy()
+        super().fit(train.subset(~kept), seed=seed, extra=others)
+        held_out = _mosaic([train.subset(kept)], self.genes_, train.mirnas)
+        self.reference_ = replace(self.reference_, calibration=calibrate(self.reference_, held_out, seed=seed))
+
+    def predict_interval(self, x: NDArray[Any], genes_present: Mask, level: float) -> tuple[Floats, Floats]:
+        """Lower and upper end of the central interval in log1p CPM, (n, n_mirnas), of a Gaussian error."""
+        from scipy.stats import norm
+
+        from midgd.infer.predict import in_units, uncertainty
+
+        prediction = self._infer(x, genes_present)
+        sd = uncertainty(self.reference_, prediction, self.reference_.levels[0], "log1p_cpm")
+        centre, half = in_units(prediction.share, "log1p_cpm"), norm.ppf((1 + level) / 2) * sd
+        return centre - half, centre + half
 
 
 def _unpaired(extra: Extra, mirnas: pd.Index) -> Any:
