@@ -15,10 +15,10 @@ def everything(dev_data: Path) -> dict[str, Setting]:
 
 
 def test_all_families_are_there(everything: dict[str, Setting]) -> None:
-    assert {s.family for s in everything.values()} == set(FAMILIES)
+    assert {s.family for s in everything.values()} == {*FAMILIES, "loco-full-5000"}
     assert {f"depth/{d}" for d in (500, 1000, 3000, 10000, 100000)} <= set(everything)
     assert {"missing/random-10%", "missing/abundant-90%", "loco-full/AAA", "tpm/full", "mature"} <= set(everything)
-    assert len(everything) == 27
+    assert len(everything) == 29
 
 
 def test_nothing_held_out_reaches_an_arm(everything: dict[str, Setting]) -> None:
@@ -85,3 +85,11 @@ def test_names_are_checked(dev_data: Path) -> None:
         settings(["depht"], data_dir=dev_data)
     with pytest.raises(KeyError, match="no setting"):
         list(settings(["depth/7"], data_dir=dev_data))
+
+
+def test_unseen_tissues_are_asked_again_when_shallow(everything: dict[str, Setting]) -> None:
+    deep, shallow = everything["loco-full/AAA"], everything["loco-full-5000/AAA"]
+    assert shallow.train is deep.train and shallow.extra is deep.extra and shallow.pooled
+    assert (shallow.family, shallow.depth) == ("loco-full-5000", 5000)
+    assert shallow.test.x.sum(1).mean() == pytest.approx(5000, rel=0.05)
+    np.testing.assert_array_equal(shallow.test.y, deep.test.y)

@@ -84,8 +84,8 @@ def missing(study: Study) -> Iterator[Setting]:
             yield replace(base, name=name, family="missing", test=test, genes_present=kept)
 
 
-def leave_one_cohort_out(table: str) -> Callable[[Study], Iterator[Setting]]:
-    """Each large enough cohort as a tissue never seen, in the named table."""
+def leave_one_cohort_out(table: str, umis: int | None = None) -> Callable[[Study], Iterator[Setting]]:
+    """Each large enough cohort as a tissue never seen, in the named table; then the same thinned, if asked for."""
 
     def make(study: Study) -> Iterator[Setting]:
         data = study.table(table)
@@ -97,7 +97,13 @@ def leave_one_cohort_out(table: str) -> Callable[[Study], Iterator[Setting]]:
             train, test = data.subset(~inside), data.subset(inside)
             family = f"loco-{table}"
             extra = partial(study.extra, test, without_cohorts=[str(name)])
-            yield replace(_setting(f"{family}/{name}", family, train, test, extra), pooled=True)
+            setting = replace(_setting(f"{family}/{name}", family, train, test, extra), pooled=True)
+            yield setting
+            if umis is not None:
+                shallow = thin(setting.test.x, umis, np.random.default_rng([study.seed, umis]))
+                thinned = f"{family}-{umis}"
+                test = replace(setting.test, x=shallow)
+                yield replace(setting, name=f"{thinned}/{name}", family=thinned, test=test, depth=umis)
 
     return make
 
@@ -146,7 +152,7 @@ FAMILIES: dict[str, Callable[[Study], Iterator[Setting]]] = {
     "mature": mature,
     "quantification": quantification,
     "tpm": tpm,
-    "loco-full": leave_one_cohort_out("full"),
+    "loco-full": leave_one_cohort_out("full", umis=5_000),
     "loco-common": leave_one_cohort_out("common"),
 }
 
