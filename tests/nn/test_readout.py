@@ -10,7 +10,7 @@ import torch
 from scipy.stats import poisson
 
 from midgd.nn import NegativeBinomialHead, ProfileReadout, View, view_of
-from midgd.nn.readout import counts_profile
+from midgd.nn.readout import Counted, counts_profile
 
 N, G = 4, 12
 
@@ -93,16 +93,23 @@ def test_evidence_grows_with_depth(head, log_share):
 
 
 def test_counts_profile_of_genes_present_is_their_own(head, log_share):
-    counts = draw(0.4)
-    expected = torch.log1p(1e3 * counts / counts.sum(1, keepdim=True))
-    torch.testing.assert_close(view_of(head, log_share, counts).counts, expected)
-    # the same where a quarter of the expected molecules is not to be seen
+    counts, tissue = draw(0.4), torch.full((N,), 0.8).double()
+    view = view_of(head, log_share, counts, tissue=tissue)
+    library = counts.sum(1, keepdim=True)
+    torch.testing.assert_close(view.counted.profile, torch.log1p(1e3 * counts / library))
+    torch.testing.assert_close(view.counted.say, 0.4 * library[:, 0] / (library[:, 0] + 1e3))
+    # the same where a part of the expected molecules is not to be seen
     genes = torch.tensor([7, 2, 11, 0])
-    view = view_of(head, log_share, counts[:, genes], genes)
-    seen = log_share[:, genes].exp().sum(1)
-    torch.testing.assert_close(view.molecules, counts[:, genes].sum(1) / seen)
-    own = torch.log1p(1e3 * seen[:, None] * counts[:, genes] / counts[:, genes].sum(1, keepdim=True))
-    torch.testing.assert_close(view.counts[:, genes], own)
+    few, seen = counts[:, genes], log_share[:, genes].exp().sum(1, keepdim=True)
+    view = view_of(head, log_share, few, genes, tissue)
+    molecules = few.sum(1, keepdim=True) / seen
+    torch.testing.assert_close(view.counted.profile[:, genes], torch.log1p(1e3 * few / molecules))
+    torch.testing.assert_close(view.counted.say, (0.4 * molecules / (molecules + 1e3))[:, 0])
+
+
+@pytest.mark.parametrize("tissue", [None, torch.zeros(N)])
+def test_counts_without_a_say_are_not_computed(head, log_share, tissue):
+    assert view_of(head, log_share, draw(0.4), tissue=tissue).counted is None
 
 
 @pytest.mark.parametrize("molecules", [0.1, 300.0, 1e5])
@@ -118,9 +125,9 @@ def test_absent_genes_get_what_a_poisson_draw_would_show(log_share, molecules):
 def test_profiles_of_no_molecules_are_finite(head, log_share):
     for genes in (None, torch.tensor([1, 4])):
         n_present = G if genes is None else 2
-        view = view_of(head, log_share.float(), torch.zeros(N, n_present), genes)
-        assert view.tissue is None and all(bool(torch.isfinite(part).all()) for part in view[:4])
-        assert (view.counts == 0).all() and (view.molecules == 0).all()
+        view = view_of(head, log_share.float(), torch.zeros(N, n_present), genes, torch.ones(N))
+        assert all(bool(torch.isfinite(part).all()) for part in (view.profile, view.evidence, *view.counted))
+        assert (view.counted.profile == 0).all() and (view.counted.say == 0).all()
 
 
 def random_readout(n_core: int, counts_rank: int = 2) -> ProfileReadout:
@@ -137,11 +144,8 @@ RNG = torch.Generator().manual_seed(5)
 VIEW = View(
     profile=3 * torch.rand(N, G, generator=RNG),
     evidence=torch.tensor([0.0, 0.2, 0.7, 1.0]),
-    counts=2 * torch.rand(N, G, generator=RNG),
-    molecules=torch.tensor([0.0, 1e3, 3e3, 1e8]),
-    tissue=torch.tensor([1.0, 1.0, 0.4, 1.0]),
+    counted=Counted(2 * torch.rand(N, G, generator=RNG), torch.tensor([0.0, 0.3, 0.15, 0.5])),
 )
-SAY = np.array([0.0, 0.25, 0.15, 0.5])[:, None]
 
 
 def by_hand(maps: torch.nn.Module, view: View) -> np.ndarray:
@@ -151,15 +155,15 @@ def by_hand(maps: torch.nn.Module, view: View) -> np.ndarray:
         mean, basis, slopes, intercepts = (p.detach().double().numpy() for p in part.parameters())
         return (profile.double().numpy() - mean) @ basis @ slopes[i] + intercepts[i]
 
-    any_depth, deep = (linear(maps.denoised, view.profile, i) for i in (0, 1))
-    shallow = any_depth
-    if maps.counts is not None and view.tissue is not None:
-        shallow = (1 - SAY) * any_depth + SAY * linear(maps.counts, view.counts, 0)
+    shallow, deep = (linear(maps.denoised, view.profile, i) for i in (0, 1))
+    if maps.counts is not None and view.counted is not None:
+        say = view.counted.say.double().numpy()[:, None]
+        shallow = (1 - say) * shallow + say * linear(maps.counts, view.counted.profile, 0)
     e = view.evidence.double().numpy()[:, None]
     return (1 - e) * shallow + e * deep
 
 
-@pytest.mark.parametrize("view", [VIEW, VIEW._replace(tissue=None), View(*VIEW[:2])])
+@pytest.mark.parametrize("view", [VIEW, View(*VIEW[:2])])
 @pytest.mark.parametrize("counts_rank", [0, 2])
 def test_readout_is_its_formula(view, counts_rank):
     readout = random_readout(0, counts_rank)
@@ -172,10 +176,10 @@ def test_readout_is_its_formula(view, counts_rank):
 def test_core_genes_answer_for_the_others_as_far_as_those_are_missing(breadth):
     readout = random_readout(7)
     assert readout.core is not None
-    rates = [part[:, 1:8].expm1() for part in (VIEW.profile, VIEW.counts)]
+    rates = [part[:, 1:8].expm1() for part in (VIEW.profile, VIEW.counted.profile)]
     own = [torch.log1p(scale * x / x.sum(1, keepdim=True)) for x, scale in zip(rates, (1e6, 1e3), strict=True)]
     wide = by_hand(readout.wide, VIEW)
-    core = by_hand(readout.core, VIEW._replace(profile=own[0], counts=own[1]))
+    core = by_hand(readout.core, View(own[0], VIEW.evidence, Counted(own[1], VIEW.counted.say)))
     expected = np.maximum(breadth / 2 * wide + (1 - breadth / 2) * core, 0.0)
     np.testing.assert_allclose(readout(VIEW, breadth).detach(), expected, rtol=1e-4, atol=1e-3)
 

@@ -10,13 +10,14 @@ import torch
 
 from midgd.infer import Predictor
 from midgd.nn import Decoder, DecoderSpec, GaussianMixture, View, view_of
+from midgd.nn.readout import Counted
 from midgd.reference import Reference
 from midgd.train import Modality, Mosaic, ReadoutOptions, calibrate, fit_readout
 from midgd.train.calibrate import predict_held_out
 from midgd.train.depths import thin
-from midgd.train.readout import draw_cells, query_profiles
+from midgd.train.readout import draw, query_profiles
 
-DEEP = ReadoutOptions(depths=(None,), ridge=1e-6, adaptive=None, rank=3, noise=None, cells=())
+DEEP = ReadoutOptions(depths=(None,), ridge=1e-6, adaptive=None, rank=3, noise=None, draws=())
 
 
 @pytest.fixture(scope="module")
@@ -108,28 +109,28 @@ def test_genes_that_some_samples_lack_do_not_outvote_the_others(linear):
         np.testing.assert_allclose(found, expected, atol=5e-3)
 
 
-def test_counts_are_answered_by_ridge_on_drawn_cells(linear):
+def test_counts_are_answered_by_ridge_on_draws(linear):
     """Primal ridge, written out, on the very draws; it is half of the answer where there is no evidence of genes."""
     decoder, prior, mosaic = linear
-    options = dataclasses.replace(DEEP, rank=16, cells=(50.0, 500.0), copies=2, cell_rank=16, seed=3)
+    options = dataclasses.replace(DEEP, rank=16, draws=(50.0, 500.0), copies=2, draw_rank=16, seed=3)
     readout = fit_readout(decoder, prior, mosaic, options)
     generator = np.random.default_rng(3)
     profile = query_profiles(decoder, prior, mosaic, None, generator).profile
     rate = np.expm1(profile) / np.expm1(profile).sum(1, keepdims=True)
-    x = np.vstack([draw_cells(rate, molecules, generator) for molecules in (50.0, 500.0) * 2]).astype(float)
+    x = np.vstack([draw(rate, molecules, generator) for molecules in (50.0, 500.0) * 2]).astype(float)
     y = np.tile(log1p_cpm(mosaic["mirna"].counts), (4, 1))
     part = x - x.mean(0)
-    penalty = options.cell_ridge * np.square(part).sum() / len(x)
+    penalty = options.draw_ridge * np.square(part).sum() / len(x)
     slopes = np.linalg.solve(part.T @ part + penalty * np.eye(60), part.T @ (y - y.mean(0)))
     query, none = torch.tensor(x[:5], dtype=torch.float32), torch.zeros(5)
     own = readout(View(torch.tensor(profile[:5]), none)).numpy()
-    both = readout(View(torch.tensor(profile[:5]), none, query, torch.full((5,), 1e9), torch.ones(5))).numpy()
+    both = readout(View(torch.tensor(profile[:5]), none, Counted(query, torch.full((5,), 0.5)))).numpy()
     np.testing.assert_allclose(2 * both - own, (x[:5] - x.mean(0)) @ slopes + y.mean(0), atol=5e-3)
 
 
-def test_drawn_cells_have_the_rates_of_their_sample():
+def test_draws_have_the_rates_of_their_sample():
     rate = np.random.default_rng(0).dirichlet(np.ones(20), 2).astype(np.float32)
-    cells = draw_cells(np.repeat(rate, 4_000, 0), 300.0, np.random.default_rng(1))
+    cells = draw(np.repeat(rate, 4_000, 0), 300.0, np.random.default_rng(1))
     share = np.expm1(cells) / 1e3
     np.testing.assert_allclose(share.sum(1), 1.0, rtol=1e-5)
     np.testing.assert_allclose(share.reshape(2, 4_000, 20).mean(1), rate, atol=2e-3)
@@ -142,7 +143,7 @@ def test_a_tissue_known_by_core_genes_alone_is_known_by_all(linear):
     seen = np.ones((80, 60), bool)
     seen[:50, 50:] = False
     partly = Mosaic({"mrna": Modality.from_mask(mosaic["mrna"].counts, seen), "mirna": mosaic["mirna"]})
-    options = ReadoutOptions(depths=(None,), adaptive=None, rank=16, noise=None, cells=(1e5,), cell_ridge=0.01)
+    options = ReadoutOptions(depths=(None,), adaptive=None, rank=16, noise=None, draws=(1e5,), draw_ridge=0.01)
     readout = fit_readout(decoder, prior, partly, options)
     counts = mosaic["mrna"].counts[:50]
     cells = torch.tensor(np.log1p(1e3 * counts / counts.sum(1, keepdims=True)))

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from midgd.nn import ProfileReadout, View
+from midgd.nn.readout import Counted
 from midgd.train import Modality
 from midgd.train.smooth import known_profiles, smooth, smoother
 
@@ -50,7 +51,7 @@ def test_deep_samples_are_smoothed_and_shallow_ones_are_not(n_core):
     for maps in filter(None, (readout.wide, readout.core)):
         maps.denoised.intercepts.add_(5.0)
     profile, outputs = torch.rand(7, 10), np.array([0, 1, 2, 4, 5, 7])
-    ends = [View(profile, torch.full((7,), e), profile / 2, torch.full((7,), 1e3), torch.ones(7)) for e in (0.0, 1.0)]
+    ends = [View(profile, torch.full((7,), e), Counted(profile / 2, torch.full((7,), 0.3))) for e in (0.0, 1.0)]
     before = [readout(view).numpy() for view in ends]
     smooth(readout, PROFILES, outputs, 0.3)
     shallow, deep = (readout(view).numpy() for view in ends)

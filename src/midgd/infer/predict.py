@@ -124,11 +124,11 @@ class Predictor:
         head = self.decoder.head("mrna")
         features = self.decoder(z)
         log_share = head.log_share(features)
-        view = view_of(head, log_share, batch.counts, None if self.everything else self.genes)
+        tissue = self.coverage * self.diversity(batch.counts) if self.coverage else None
+        view = view_of(head, log_share, batch.counts, None if self.everything else self.genes, tissue)
         if self.readout is None:
             share = self.decoder.head("mirna").log_share(features).exp()
         else:
-            view = view._replace(tissue=self.coverage * self.diversity(batch.counts))
             share = self.readout(view, self.breadth).expm1() / MILLION
         present = log_share if self.everything else torch.log_softmax(log_share[:, self.genes], 1)
         return share, view.evidence, misfit(head, present, batch.counts, self.genes), batch.library[:, 0] == 0

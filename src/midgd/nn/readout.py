@@ -33,6 +33,13 @@ FEW = 1e3  # molecules at which the counts profile has half of its say
 ANY_DEPTH, DEEP = 0, 1  # the two maps from the denoised profile
 
 
+class Counted(NamedTuple):
+    """The counts profile of n samples, (n, G), and its say beside the denoised one, (n,)."""
+
+    profile: Tensor
+    say: Tensor
+
+
 class View(NamedTuple):
     """What n samples show of the G genes of the model.
 
@@ -42,19 +49,13 @@ class View(NamedTuple):
         Denoised profile, (n, G).
     evidence
         Share of evidence in single genes, (n,).
-    counts
-        Counts profile, (n, G); None without.
-    molecules
-        Molecules there would be with all genes, (n,).
-    tissue
-        Whether they look like tissues, from 0 to 1, (n,); None: the counts profile is not used.
+    counted
+        None where the counts profile has no say.
     """
 
     profile: Tensor
     evidence: Tensor
-    counts: Tensor | None = None
-    molecules: Tensor | None = None
-    tissue: Tensor | None = None
+    counted: Counted | None = None
 
 
 class ReducedMaps(nn.Module):
@@ -108,14 +109,8 @@ class DepthMaps(nn.Module):
         """log1p CPM of miRNAs, (n, n_mirnas)."""
         answers = self.denoised(view.profile)
         shallow, deep = answers[ANY_DEPTH], answers[DEEP]
-        if (
-            self.counts is not None
-            and view.counts is not None
-            and view.molecules is not None
-            and view.tissue is not None
-        ):
-            say = 0.5 * view.tissue * view.molecules / (view.molecules + FEW)
-            shallow = torch.lerp(shallow, self.counts(view.counts)[0], say[:, None])
+        if self.counts is not None and view.counted is not None:
+            shallow = torch.lerp(shallow, self.counts(view.counted.profile)[0], view.counted.say[:, None])
         return torch.lerp(shallow, deep, view.evidence[:, None])
 
 
@@ -178,8 +173,10 @@ class ProfileReadout(nn.Module):
 
     def core_view(self, view: View) -> View:
         """What the core genes show."""
-        counts = None if view.counts is None else self.core_profile(view.counts, THOUSAND)
-        return view._replace(profile=self.core_profile(view.profile, MILLION), counts=counts)
+        counted = view.counted
+        if counted is not None:
+            counted = counted._replace(profile=self.core_profile(counted.profile, THOUSAND))
+        return view._replace(profile=self.core_profile(view.profile, MILLION), counted=counted)
 
     def forward(self, view: View, breadth: float = 1.0) -> Tensor:
         """log1p CPM of miRNAs, (n, n_mirnas), from what n samples show."""
@@ -189,8 +186,10 @@ class ProfileReadout(nn.Module):
         return answer.clamp_min(0.0)
 
 
-def view_of(head: CountHead, log_share: Tensor, counts: Tensor, genes: Tensor | None = None) -> View:
-    """Both profiles of samples.
+def view_of(
+    head: CountHead, log_share: Tensor, counts: Tensor, genes: Tensor | None = None, tissue: Tensor | None = None
+) -> View:
+    """What samples show, given their decoded shares.
 
     Parameters
     ----------
@@ -202,13 +201,17 @@ def view_of(head: CountHead, log_share: Tensor, counts: Tensor, genes: Tensor | 
         Counts of the genes present, (n, G).
     genes
         Their indices, (G,); None when all are present.
+    tissue
+        How much they look like tissues, from 0 to 1, (n,); None: not at all.
     """
     share = log_share.exp()
-    library = counts.sum(1, keepdim=True)
     present = share if genes is None else share[:, genes]
-    # The library counts the genes present only, so the mean is scaled by their part of the shares.
-    molecules = library / present.sum(1, keepdim=True)
-    counted = counts_profile(share, counts, molecules, genes)
+    # The library counts the genes present only: these are the molecules there would be with all.
+    molecules = counts.sum(1, keepdim=True) / present.sum(1, keepdim=True)
+    counted = None
+    if tissue is not None and bool(tissue.any()):
+        say = 0.5 * tissue * (molecules / (molecules + FEW))[:, 0]
+        counted = Counted(counts_profile(share, counts, molecules, genes), say)
     dispersion = head.dispersion if genes is None else head.dispersion[genes]
     mean = present * molecules
     # From here on in place: new memory costs more than the arithmetic.
@@ -216,7 +219,7 @@ def view_of(head: CountHead, log_share: Tensor, counts: Tensor, genes: Tensor | 
     evidence = mean.div_(spread).mean(1)
     factor = torch.add(counts, dispersion, out=mean).div_(spread)
     rate = share.mul_(factor) if genes is None else share.index_copy_(1, genes, present * factor)
-    return View(rate.mul_(MILLION).log1p_(), evidence, counted, molecules[:, 0])
+    return View(rate.mul_(MILLION).log1p_(), evidence, counted)
 
 
 def counts_profile(share: Tensor, counts: Tensor, molecules: Tensor, genes: Tensor | None = None) -> Tensor:

@@ -62,12 +62,12 @@ class ReadoutOptions:
         Rows that the samples of all depths are reduced to before the regressions.
     rank
         Size of the basis that both maps are reduced to.
-    cells
+    draws
         Molecules of the draws that the regressions on counts profiles learn from, one of each for every copy; empty
         leaves these regressions out.
-    cell_ridge
+    draw_ridge
         Penalty of the regressions on counts profiles, relative to the mean squared norm of these.
-    cell_rank
+    draw_rank
         Size of their basis.
     noise
         Variance of the readout's errors in deep samples, in squares of log1p CPM, that :mod:`midgd.train.smooth` weighs
@@ -83,9 +83,9 @@ class ReadoutOptions:
     n_genes: int = 500
     rows: int = 400
     rank: int = 256
-    cells: tuple[float, ...] = (300.0, 1_000.0, 3_000.0, 10_000.0)
-    cell_ridge: float = 2.0
-    cell_rank: int = 128
+    draws: tuple[float, ...] = (300.0, 1_000.0, 3_000.0, 10_000.0)
+    draw_ridge: float = 2.0
+    draw_rank: int = 128
     noise: float | None = 0.1
     seed: int = 0
 
@@ -129,7 +129,7 @@ def fit_readout(
     target = _targets(paired, queries, mature_level)
     common = np.flatnonzero(paired["mrna"].measured.all(0))
     core = common if MIN_COMMON <= len(common) < profile.shape[1] else common[:0]
-    counts_rank = options.cell_rank if options.cells else 0
+    counts_rank = options.draw_rank if options.draws else 0
     readout = ProfileReadout(profile.shape[1], target.shape[1], options.rank, len(core), counts_rank)
     readout.core_genes.copy_(torch.from_numpy(core))
     weight = None if options.adaptive is None else relevance(profile[:n], target[:n], queries[0].component)
@@ -198,35 +198,36 @@ def _fit_counts(
     options: ReadoutOptions,
     generator: np.random.Generator,
 ) -> None:
-    """Fit the maps from counts profiles in place, on cells drawn from denoised profiles of samples at full depth.
+    """Fit the maps from counts profiles in place, on draws from denoised profiles of samples at full depth.
 
     What a sample did not measure is drawn from the decoder's completion: so the regression on all genes, too, knows
     the tissues that were measured in core genes only.
     """
     rate = np.expm1(profile)
     rate /= rate.sum(1, keepdims=True)
-    cells = [draw_cells(rate, molecules, generator) for molecules in options.cells * options.copies]
-    if not cells:
+    draws = [draw(rate, molecules, generator) for molecules in options.draws * options.copies]
+    if not draws:
         return
-    seen, target = np.concatenate(cells), np.tile(target, (len(cells), 1))
-    _fit_cells(readout.wide.counts, seen, target, options)
+    drawn, target = np.concatenate(draws), np.tile(target, (len(draws), 1))
+    _fit_drawn(readout.wide.counts, drawn, target, options)
     if readout.core is not None:
-        _fit_cells(readout.core.counts, readout.core_profile(torch.from_numpy(seen), THOUSAND).numpy(), target, options)
+        own = readout.core_profile(torch.from_numpy(drawn), THOUSAND).numpy()
+        _fit_drawn(readout.core.counts, own, target, options)
 
 
-def draw_cells(rate: NDArray[np.float32], molecules: float, generator: np.random.Generator) -> NDArray[np.float32]:
-    """Counts profiles, (n, G), of cells with about so many molecules of samples with these rates, (n, G)."""
+def draw(rate: NDArray[np.float32], molecules: float, generator: np.random.Generator) -> NDArray[np.float32]:
+    """Counts profiles, (n, G), of about so many molecules of samples with these rates, (n, G)."""
     counts = generator.poisson(molecules * rate).astype(np.float32)
     return np.log1p(counts * (THOUSAND / np.maximum(counts.sum(1, keepdims=True), 1)))
 
 
-def _fit_cells(
+def _fit_drawn(
     maps: ReducedMaps | None, profile: NDArray[np.float32], target: NDArray[np.float32], options: ReadoutOptions
 ) -> None:
     assert maps is not None  # made by fit_readout: tell mypy
     sample = centred(profile, target)
     few = reduce_rows(sample, options.rows)
-    penalty = options.cell_ridge * float(sample.profile.square().sum()) / sample.n
+    penalty = options.draw_ridge * float(sample.profile.square().sum()) / sample.n
     _fill(maps, few, [shared_ridge(few, penalty)])
 
 
