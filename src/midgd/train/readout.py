@@ -83,7 +83,7 @@ class ReadoutOptions:
     n_genes: int = 500
     rows: int = 400
     rank: int = 256
-    draws: tuple[float, ...] = (300.0, 1_000.0, 3_000.0, 10_000.0)
+    draws: tuple[float, ...] = (1_000.0, 10_000.0)
     draw_ridge: float = 2.0
     draw_rank: int = 128
     noise: float | None = 0.1

@@ -13,5 +13,7 @@ from midgd.train.readout import ReadoutOptions
 SPEC = DecoderSpec(n_latent=128, n_hidden=0)
 N_COMPONENTS = 20
 OPTIONS = TrainOptions(max_epochs=40)
-READOUT = ReadoutOptions(depths=(None, 10_000.0, 1_000.0), copies=2, n_genes=800, rows=600)
+READOUT = ReadoutOptions(
+    depths=(None, 10_000.0, 1_000.0), draws=(300.0, 1_000.0, 3_000.0, 10_000.0), copies=2, n_genes=800, rows=600
+)
 ENCODER = EncoderOptions()
