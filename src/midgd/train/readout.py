@@ -1,4 +1,4 @@
-"""Fitting the readout: ridge regressions on denoised profiles of training samples at several depths.
+"""Fitting the readout: ridge regressions on denoised profiles of training samples at several depths, and on draws.
 
 Latents are found from the mRNA alone, as for a query, so that the readout learns from what a query will show.
 """
