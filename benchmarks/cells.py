@@ -10,7 +10,7 @@ CD14 against those with more than the median of CD3 or among the highest tenth o
 
 from __future__ import annotations
 
-import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +18,14 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+from dev_data import DATA, widen
+
 import midgd
 from midgd.bench.arms import make_arms
-from midgd.bench.data import PairedData, load
+from midgd.bench.data import load
 from midgd.metrics import auroc
 
-DATA = Path(os.environ.get("MIDGD_DEV_DATA", Path(__file__).parents[2] / "shared" / "data"))
 # Stem-loop, and whether monocytes have more of it than lymphocytes.
 MARKERS = {"hsa-mir-223": True, "hsa-mir-150": False, "hsa-mir-155": False}
 ARMS = ("ridge", "ridge-matched", "ridge-matched-x4")
@@ -51,7 +53,9 @@ def main() -> None:
     train = load("full", DATA)
     for arm in make_arms(ARMS):
         arm.fit(train, seed=0)
-        answers = (cells.score(arm.predict(*query(cells.adata, train)), list(train.mirnas)) for cells in data.values())
+        answers = (
+            cells.score(arm.predict(*widen(cells.adata, train.genes)), list(train.mirnas)) for cells in data.values()
+        )
         rows[arm.name] = [value for answer in answers for value in answer]
     columns = pd.MultiIndex.from_product([data, MARKERS])
     print(pd.DataFrame(rows, index=columns).T.round(3).to_string())
@@ -77,16 +81,6 @@ def bundled(adata: ad.AnnData) -> tuple[np.ndarray, list[str]]:
     midgd.tl.infer_mirna(adata, level="stem-loop")
     mirna = midgd.get.mirna(adata)
     return np.asarray(mirna.X), list(mirna.var_names)
-
-
-def query(adata: ad.AnnData, train: PairedData) -> tuple[np.ndarray, np.ndarray]:
-    """Counts in the order of the training genes, and which of these there are."""
-    position = adata.var_names.get_indexer(train.genes)
-    present = position >= 0
-    counts = np.zeros((adata.n_obs, len(present)), np.float32)
-    dense = adata.X.toarray() if hasattr(adata.X, "toarray") else np.asarray(adata.X)
-    counts[:, present] = dense[:, position[present]]
-    return counts, present
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from midgd.train import Modality, Mosaic
 
@@ -46,7 +47,7 @@ def load_pairs(*, as_stored: bool = False) -> Pairs:
         taken |= set(mrna.obs_names)
         old = mrna.obs["cohort"][fresh].isin(OLD_ANNOTATION).to_numpy()
         for modality, table, features in (("mrna", mrna, genes), ("mirna", mirna, stem_loops)):
-            x, measured = _widen(table[fresh], features)
+            x, measured = widen(table[fresh], features)
             mask = np.repeat(measured[None], len(x), 0)
             if modality == "mirna" and not as_stored:
                 mask[np.ix_(old, unseen)] = False
@@ -73,7 +74,7 @@ def load_unpaired(stem_loops: list[str]) -> tuple[Modality, NDArray[np.str_]]:
     """Stem-loop counts of samples with and without mRNA, but those of the old annotation, and their patients."""
     table = _read("tcga_mirna_only", "mirna_stemloop")
     table = table[~table.obs["cohort"].isin(OLD_ANNOTATION)]
-    counts, known = _widen(table, stem_loops)
+    counts, known = widen(table, stem_loops)
     patients = np.array([name[:12] for name in table.obs_names])
     return Modality.from_mask(counts, np.repeat(known[None], len(counts), 0)), patients
 
@@ -82,12 +83,13 @@ def _read(folder: str, part: str) -> ad.AnnData:
     return ad.read_h5ad(DATA / folder / f"{part}.h5ad")
 
 
-def _widen(table: ad.AnnData, features: list[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def widen(table: ad.AnnData, features: list[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Counts in the order of `features`, and which of them the table has."""
     position = table.var_names.get_indexer(features)
     known = position >= 0
     counts = np.zeros((table.n_obs, len(features)), np.float32)
-    counts[:, known] = np.asarray(table.X, np.float32)[:, position[known]]
+    values = table.X.toarray() if issparse(table.X) else np.asarray(table.X)
+    counts[:, known] = values[:, position[known]]
     return counts, known
 
 

@@ -57,13 +57,18 @@ def train(mosaic: Mosaic, card: dict, levels: BothLevels, held_out: Collection[s
 
 @dataclass(frozen=True)
 class BothLevels:
-    """Counts of samples at both levels (with or without mRNA), their cohorts, links, the mature part of the card."""
+    """Counts of samples at both levels (with or without mRNA), their cohorts, links, the mature part of the card.
+
+    Further samples have stem-loop counts alone; those come with their patients.
+    """
 
     stem_loops: pd.DataFrame
     matures: pd.DataFrame
     cohort: pd.Series
     links: np.ndarray
     card: dict
+    more_stem_loops: Modality
+    patients: np.ndarray
 
     @classmethod
     def load(cls, stem_loops: list[str]) -> BothLevels:
@@ -71,7 +76,8 @@ class BothLevels:
         mature, aliases = current_matures(counts)
         links, names = mature_pairs(stem_loops, mature)
         card = names.to_dict("list") | {"aliases": aliases}
-        return cls(stem.reindex(columns=stem_loops, fill_value=0), mature[names["name"]], cohort, links, card)
+        stem = stem.reindex(columns=stem_loops, fill_value=0)
+        return cls(stem, mature[names["name"]], cohort, links, card, *load_unpaired(stem_loops))
 
     def fit(self, held_out: Collection[str] = (), *, without_cohort: str = "") -> MatureLevel:
         """The mature level of all samples but those of held-out patients and of one cohort."""
@@ -81,9 +87,8 @@ class BothLevels:
 
     def unpaired(self, held_out: Collection[str]) -> dict[str, Modality]:
         """Profiles of other patients at each level, with or without mRNA."""
-        stem, patients = load_unpaired(list(self.stem_loops))
         return {
-            "mirna": stem.take(np.flatnonzero(~np.isin(patients, list(held_out)))),
+            "mirna": self.more_stem_loops.take(np.flatnonzero(~np.isin(self.patients, list(held_out)))),
             "mature": Modality.from_mask(self.matures[self._outside(held_out)].to_numpy(np.float32)),
         }
 
@@ -97,18 +102,28 @@ class BothLevels:
         return Modality.from_mask(counts.fillna(0).to_numpy(np.float32), measured)
 
 
-def accuracy(reference: Reference, mosaic: Mosaic, level: str, counted: Modality) -> pd.DataFrame:
-    """Spearman correlation of every miRNA over held-out samples that counted it, as measured and at 1,000 counts.
+def accuracies(reference: Reference, test: Mosaic, everything: Mosaic) -> dict[str, pd.DataFrame]:
+    """By level, Spearman correlation of every miRNA over held-out samples, as measured and at 1,000 counts."""
+    shares = {
+        name: predict_held_out(reference, test, depth, np.random.default_rng(1)).share
+        for name, depth in (("bulk", None), ("umi_1000", 1_000.0))
+    }
+    return {level: accuracy(reference, test, shares, level, everything[name]) for level, name in LEVELS.items()}
 
-    Of those above 1 CPM in more than 10 % of all samples that counted them.
+
+def accuracy(
+    reference: Reference, mosaic: Mosaic, shares: dict[str, np.ndarray], level: str, counted: Modality
+) -> pd.DataFrame:
+    """Correlations of a level, over the samples that counted it.
+
+    Of miRNAs above 1 CPM in more than 10 % of all samples that counted them.
     """
     table = pd.DataFrame(index=reference.mirna_table(level)["name"])
     rows = mosaic[LEVELS[level]].present
     truth, measured = log1p_cpm(mosaic[LEVELS[level]])[rows], mosaic[LEVELS[level]].measured[rows].all(0)
     expressed = (np.expm1(log1p_cpm(counted))[counted.present] > 1).mean(0) > 0.1
-    for name, depth in (("bulk", None), ("umi_1000", 1_000.0)):
-        share = predict_held_out(reference, mosaic, depth, np.random.default_rng(1)).share[rows]
-        predicted = in_units(at_level(reference, share, level), "log1p_cpm")
+    for name, share in shares.items():
+        predicted = in_units(at_level(reference, share[rows], level), "log1p_cpm")
         table[name] = np.where(measured & expressed, per_feature_correlation(truth, predicted), np.nan)
     return table
 
@@ -152,8 +167,7 @@ def main() -> None:
     development = train(mosaic.take(pairs.split("train")), card, levels, set(pairs.obs["patient"][held_out]))
     log.info("development model after %.0f s", time.perf_counter() - start)
     calibration = calibrate(development, mosaic.take(held_out))
-    test = mosaic.take(pairs.split("test"))
-    tables = {level: accuracy(development, test, level, mosaic[name]) for level, name in LEVELS.items()}
+    tables = accuracies(development, mosaic.take(pairs.split("test")), mosaic)
     for level, table in tables.items():
         log.info("held-out Spearman, %s: %s", level, table.mean().round(4).to_dict())
 

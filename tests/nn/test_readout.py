@@ -201,6 +201,10 @@ def test_coverage_grows_from_a_quarter_to_half_of_the_core(n_core):
         assert readout.coverage(torch.cat([other, core[:k]])) == pytest.approx(value)
 
 
+def test_without_maps_from_counts_no_query_is_judged():
+    assert random_readout(0, counts_rank=0).coverage(torch.arange(G)) == 0.0
+
+
 @pytest.mark.parametrize("counts_rank", [0, 2])
 def test_sizes_rebuild_it(counts_rank):
     readout = random_readout(7, counts_rank)

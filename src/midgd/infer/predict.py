@@ -93,9 +93,7 @@ class Predictor:
         self.readout = None if reference.readout is None else copy.deepcopy(reference.readout).to(self.device)
         self.breadth = 0.0 if self.readout is None else self.readout.breadth(self.genes)
         self.coverage = 0.0 if self.readout is None else self.readout.coverage(self.genes)
-        with torch.no_grad():
-            typical = self.decoder.log_share(self.prior.mean[None], "mrna", self.genes)[0]
-            self.diversity = Diversity(self.decoder.head("mrna"), typical, self.genes)
+        self.diversity = self._diversity() if self.coverage else None
         self.everything = len(genes) == self.decoder.head("mrna").n_features
         posterior = LogPosterior(self.decoder, self.prior, self.genes, device=self.device)
         encoder = None if reference.encoder is None else copy.deepcopy(reference.encoder).to(self.device)
@@ -104,6 +102,11 @@ class Predictor:
     def __call__(self, counts: Counts) -> Prediction:
         """Predict rows of counts (n, G), dense or CSR."""
         return Prediction.concatenate(map_rows(self._predict, counts, self.device))
+
+    @torch.no_grad()
+    def _diversity(self) -> Diversity:
+        typical = self.decoder.log_share(self.prior.mean[None], "mrna", self.genes)[0]
+        return Diversity(self.decoder.head("mrna"), typical, self.genes)
 
     @torch.no_grad()
     def _predict(self, counts: Counts) -> Prediction:
@@ -124,7 +127,7 @@ class Predictor:
         head = self.decoder.head("mrna")
         features = self.decoder(z)
         log_share = head.log_share(features)
-        tissue = self.coverage * self.diversity(batch.counts) if self.coverage else None
+        tissue = None if self.diversity is None else self.coverage * self.diversity(batch.counts)
         view = view_of(head, log_share, batch.counts, None if self.everything else self.genes, tissue)
         if self.readout is None:
             share = self.decoder.head("mirna").log_share(features).exp()

@@ -158,7 +158,12 @@ class ProfileReadout(nn.Module):
         return min(1.0, 2.0 * float(others[genes].sum() / others.sum().clamp_min(1)))
 
     def coverage(self, genes: Tensor) -> float:
-        """Whether genes (G,) are enough of the core to see a tissue: 0 up to a quarter of it, 1 from half of it on."""
+        """Whether genes (G,) are enough to tell a tissue: 0 up to a quarter of the core, 1 from half of it on.
+
+        0 as well without maps from the counts profile, which alone ask for it.
+        """
+        if self.wide.counts is None:
+            return 0.0
         core = self.core_genes if len(self.core_genes) else torch.arange(len(self.wide.denoised.mean))
         present = float(torch.isin(core.to(genes.device), genes).float().mean())
         return min(1.0, max(0.0, 4.0 * present - 1.0))

@@ -203,11 +203,11 @@ def _fit_counts(
     What a sample did not measure is drawn from the decoder's completion: so the regression on all genes, too, knows
     the tissues that were measured in core genes only.
     """
+    if not options.draws:
+        return
     rate = np.expm1(profile)
     rate /= rate.sum(1, keepdims=True)
     draws = [draw(rate, molecules, generator) for molecules in options.draws * options.copies]
-    if not draws:
-        return
     drawn, target = np.concatenate(draws), np.tile(target, (len(draws), 1))
     _fit_drawn(readout.wide.counts, drawn, target, options)
     if readout.core is not None:

@@ -34,7 +34,7 @@ ARMS: dict[str, Callable[[], Arm]] = {
 }
 
 
-#: not run unless named: minutes for every training set, or a model trained twice
+#: not run unless named: minutes for every training set, and midgd once more
 SLOW = ("midgd-paper", "midgd-calibrated")
 
 
