@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
 import os
@@ -19,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from midgd.infer import Predictor
 from midgd.nn import Decoder, DecoderSpec, GaussianMixture
 from midgd.reference import Reference, load
+from midgd.reference.store import identity
 
 GENES, MIRNAS = 400, 300  # 400 x 300 weights are large enough to be stored in half precision
 
@@ -86,12 +89,16 @@ def test_a_loaded_reference_does_not_hang_on_its_file(toy_reference):
         assert all(getattr(part, field.name).flags.owndata for field in dataclasses.fields(part))
 
 
-def test_hash_is_that_of_the_weights_file(tmp_path):
+def test_the_hash_covers_weights_and_card(tmp_path):
     path = small().save(tmp_path / "small")
-    digest = hashlib.sha256((path / "weights.safetensors").read_bytes()).hexdigest()
-    assert load(path).sha256 == digest and small().sha256 == ""
+    card = json.loads((path / "card.json").read_text())
+    assert card["weights_sha256"] == hashlib.sha256((path / "weights.safetensors").read_bytes()).hexdigest()
+    assert load(path).sha256 == card["sha256"] == identity(card) and small().sha256 == ""
     again = load(path).save(tmp_path / "again")
-    assert load(again).sha256 == digest
+    assert load(again).sha256 == card["sha256"]
+    other = small()
+    other.card["genes"]["symbol"][:2] = ["G1", "G0"]
+    assert load(other.save(tmp_path / "other")).sha256 != card["sha256"]
 
 
 def test_files_can_be_read_by_others(tmp_path):
@@ -148,7 +155,8 @@ def test_damaged_files_are_refused(tmp_path, damage):
 def rehash(folder: Path) -> None:
     """Make the card agree with the weights: the damage has to be found by looking at them."""
     card = json.loads((folder / "card.json").read_text())
-    card["sha256"] = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+    card["weights_sha256"] = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()
+    card["sha256"] = identity(card)
     (folder / "card.json").write_text(json.dumps(card))
 
 
@@ -251,12 +259,20 @@ def test_a_missing_file_is_named(tmp_path, missing):
         load(path)
 
 
-def test_an_older_reference_is_replaced_as_a_whole(tmp_path, toy_reference):
+def test_an_older_reference_is_replaced(tmp_path, toy_reference):
     path = small().save(tmp_path / "x")
-    (path / "leftover.txt").write_text("of the older one")
     assert load(toy_reference.save(path)).name == "toy"
-    assert not (path / "leftover.txt").exists()
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
+    assert sorted(p.name for p in path.iterdir()) == ["card.json", "weights.safetensors"]
+
+
+def test_a_reference_beside_other_files_is_not_replaced(tmp_path, toy_reference):
+    path = small().save(tmp_path / "x")
+    (path / "thesis.txt").write_text("important")
+    (path / "plots").mkdir()
+    with pytest.raises(FileExistsError, match=r"not part of a reference: plots, thesis\.txt.*nothing was changed"):
+        toy_reference.save(path)
+    assert load(path).name == "small" and (path / "thesis.txt").read_text() == "important"
 
 
 def test_a_foreign_folder_or_file_is_left_alone(tmp_path):
@@ -270,44 +286,41 @@ def test_a_foreign_folder_or_file_is_left_alone(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "thesis"]
 
 
-@pytest.mark.parametrize("culprit", ["midgd.reference.store.save_file", "midgd.reference.store.os.replace"])
-def test_a_failure_leaves_no_temporary_folder(tmp_path, monkeypatch, culprit):
-    def fail(*_: object) -> None:
-        raise OSError("disk full")
+STEPS = ["pathlib.Path.write_bytes", "midgd._files.os.fsync", "midgd._files.os.replace"]
 
-    monkeypatch.setattr(culprit, fail)
-    with pytest.raises(OSError, match="disk full"):
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_failure_leaves_no_temporary_folder(tmp_path, monkeypatch, step):
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match=r"No space left on device: '.*new'"):
+        patch.setattr(step, fail)
         small().save(tmp_path / "new")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_write_leaves_the_older_reference(tmp_path, monkeypatch):
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_failed_write_leaves_the_older_reference(tmp_path, monkeypatch, step, at):
     path = small().save(tmp_path / "x")
+    name = step.rsplit(".", 1)[-1]
+    own, calls = getattr(Path if "Path" in step else os, name), []
 
-    def fail(*_: object) -> None:
-        raise OSError("disk full")
+    def fail(*args: object) -> object:
+        calls.append(args)
+        if len(calls) > at:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return own(*args)
 
-    monkeypatch.setattr("midgd.reference.store.save_file", fail)
-    with pytest.raises(OSError, match="disk full"):
-        small(n_hidden=0).save(path)
-    assert load(path).decoder.spec.n_hidden == 4
-    assert [p.name for p in tmp_path.iterdir()] == ["x"]
-
-
-def test_a_failed_exchange_leaves_the_older_reference(tmp_path, monkeypatch):
-    path = small().save(tmp_path / "x")
-    replace = os.replace
-
-    def fail(source: Any, target: Any) -> None:
-        if Path(target) == path:
-            monkeypatch.setattr("midgd.reference.store.os.replace", replace)
-            raise OSError("no")
-        replace(source, target)
-
-    monkeypatch.setattr("midgd.reference.store.os.replace", fail)
-    with pytest.raises(OSError, match="no"):
-        small(n_hidden=0).save(path)
-    assert load(path).decoder.spec.n_hidden == 4
+    with monkeypatch.context() as patch:
+        patch.setattr(step, fail)
+        with contextlib.suppress(OSError):
+            small(n_hidden=0).save(path)
+    assert load(path).decoder.spec.n_hidden in ((4,) if name == "write_bytes" and at < 2 else (0, 4))
+    small(n_hidden=0).save(path)
+    assert load(path).decoder.spec.n_hidden == 0
+    assert sorted(p.name for p in path.iterdir()) == ["card.json", "weights.safetensors"]
     assert [p.name for p in tmp_path.iterdir()] == ["x"]
 
 
