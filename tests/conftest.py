@@ -223,3 +223,29 @@ def toy_query(_toy_query: ad.AnnData) -> ad.AnnData:
     `var["ensembl"]` has the ids, `obsm["truth"]` the true shares of the stem-loops. A fresh copy for each test.
     """
     return _toy_query.copy()
+
+
+def _helper(name: str) -> Any:
+    """A module beside this file, which tests cannot import by name."""
+    import importlib.util
+    import sys
+
+    if not sys.platform.startswith("linux"):
+        pytest.skip("needs fork, limits of a process and /proc")
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def at_every_event() -> Any:
+    """Function of `crashes.py` that ends a process at each of its file events."""
+    return _helper("crashes").at_every_event
+
+
+@pytest.fixture(scope="session")
+def outcome() -> Any:
+    """Function of `bounded.py` that runs something with little time and memory."""
+    return _helper("bounded").outcome

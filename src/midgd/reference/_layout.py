@@ -37,7 +37,8 @@ MODULES: dict[str, Callable[[Card], nn.Module | None]] = {
 class Record(NamedTuple):
     """A dataclass of arrays, and the dimensions of each of its fields.
 
-    A dimension is a number, or a name that must have the same size wherever it stands. Integers are indices; all other fields are float32. Fields with a default may be missing.
+    A dimension is a number, or a name that must have the same size wherever it stands. Integers are indices; all
+    other fields are float32. Fields with a default may be missing.
     """
 
     kind: Callable[..., Any]
@@ -51,9 +52,7 @@ RECORDS: dict[str, Record] = {
         {"stem_loop": ("pairs",), "mature": ("pairs",), "fraction": ("pairs",)},
         integers=("stem_loop", "mature"),
     ),
-    "calibration": Record(
-        Calibration, {"evidence": ("depths",), "sd": ("depths", "outputs"), "misfit": ("depths", 2)}
-    ),
+    "calibration": Record(Calibration, {"evidence": ("depths",), "sd": ("depths", "outputs"), "misfit": ("depths", 2)}),
 }
 
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from midgd.nn import Decoder, DecoderSpec, GaussianMixture, ZeroInflatedNegativeBinomialHead
 from midgd.nn.heads import CountHead
-from midgd.reference._paper_parts import Affine, Head, Mixture, Trunk
+from midgd.reference._paper_parts import Affine, Head, Mixture, Trunk, check_growth
 
 DISPERSION_FLOOR = 1.0  # the paper's r is exp(log_r) + 1
 
@@ -23,6 +23,7 @@ def build_prior(mixture: Mixture) -> GaussianMixture:
 def build_decoder(trunk: Trunk, heads: dict[str, Head], prior: GaussianMixture) -> Decoder:
     """The same maps in the layers that the decoder has; ValueError if sizes do not follow from each other."""
     _check_sizes(trunk, heads, prior.n_latent)
+    _check_padding(trunk, heads, prior.n_latent)
     spec = DecoderSpec(
         n_latent=prior.n_latent,
         n_hidden=max((len(layer.bias) for layer in trunk.hidden), default=0),
@@ -59,6 +60,15 @@ def _check_sizes(trunk: Trunk, heads: dict[str, Head], n_latent: int) -> None:
                 _check_size(f"the {modality} head", head_map, size, before)
     if heads["mrna"].zero_map is not None:
         raise ValueError("Zero inflation of the mRNA head depends on the latent; midgd has one value for each gene.")
+
+
+def _check_padding(trunk: Trunk, heads: dict[str, Head], n_latent: int) -> None:
+    """All hidden layers become as wide as the widest."""
+    widest = max((len(layer.bias) for layer in trunk.hidden), default=0)
+    n_outputs = sum(len(head.log_r) for head in heads.values())
+    made = widest * (n_latent + max(len(trunk.hidden) - 1, 0) * widest) + (widest or n_latent) * n_outputs
+    maps = [*trunk.hidden, *([trunk.last] if trunk.last is not None else []), *(head.shares for head in heads.values())]
+    check_growth(made, sum(layer.weight.numel() for layer in maps))
 
 
 def _check_size(where: str, layer: Affine, size: int, before: str) -> None:

@@ -10,7 +10,8 @@ from typing import NoReturn
 import torch
 from torch import Tensor
 
-from midgd.reference._unpickle import Record, TensorRecord, walk
+from midgd._text import shown
+from midgd.reference._records import Record, TensorRecord, walk
 
 ACTIVATIONS = {"ReLU": "relu", "LeakyReLU": "leaky_relu", "SiLU": "silu"}
 LEAKY_SLOPE = 0.01  # torch's default, and the one of midgd.nn
@@ -27,6 +28,19 @@ LOG_VAR = re.compile(r"_?(?P<negative>neg_?)?log_?(var\w*|beta)", re.IGNORECASE)
 WEIGHT = re.compile(r"_?(weight|pi)s?", re.IGNORECASE)
 
 
+MAX_LAYERS, MAX_HEADS, MAX_ATTRIBUTES = 300, 16, 100_000
+MAX_GROWTH, SMALL = 8, 1 << 22  # a product of maps may have so many times their numbers; small ones always
+
+
+def check_growth(made: int, given: int) -> None:
+    """Whether a model of so many numbers may be made of so many: padding and products of narrow layers grow."""
+    if made > MAX_GROWTH * given + SMALL:
+        raise ValueError(
+            f"Its layers differ too much in width: of {given:,} numbers it would make {made:,}, more than {MAX_GROWTH}"
+            " times as many."
+        )
+
+
 @dataclass(frozen=True)
 class Affine:
     """``x @ weight.T + bias`` with weight (n_out, n_in) and bias (n_out,)."""
@@ -35,7 +49,8 @@ class Affine:
     bias: Tensor
 
     def then(self, other: Affine) -> Affine:
-        """One map for this and another after it."""
+        """One map for this and another after it; ValueError if it would be far larger than the two."""
+        check_growth(len(other.bias) * self.weight.shape[1], self.weight.numel() + other.weight.numel())
         first, second = (Affine(m.weight.double(), m.bias.double()) for m in (self, other))
         return Affine((second.weight @ first.weight).float(), (second.weight @ first.bias + second.bias).float())
 
@@ -98,22 +113,30 @@ def read_trunk(model: Record) -> Trunk:
     return Trunk(hidden, kinds[0] if kinds else "leaky_relu", pending)
 
 
-def _layers(record: Record, where: str) -> Iterator[Affine | str]:
+def _layers(root: Record, where: str) -> Iterator[Affine | str]:
     """Linear maps and names of activations of a module and the modules inside it, in order."""
-    kind = type(record).__name__
-    if kind == "Linear":
-        yield _affine(record, where)
-    elif kind in ("Sequential", "ModuleList"):
-        for name, child in record.attributes().items():
-            if isinstance(child, Record):
-                yield from _layers(child, f"{where}.{name}")
-    elif kind == "LeakyReLU" and record.attributes().get("negative_slope", LEAKY_SLOPE) != LEAKY_SLOPE:
-        slope = record.attributes()["negative_slope"]
-        raise ValueError(f"{where} is LeakyReLU with negative slope {slope}; midgd has {LEAKY_SLOPE} only.")
-    elif kind in ACTIVATIONS:
-        yield ACTIVATIONS[kind]
-    elif kind not in NO_EFFECT:
-        raise ValueError(f"{where} is {kind}; midgd can convert Linear, {', '.join(ACTIVATIONS)} and Dropout.")
+    stack, n_attributes = [(where, root)], 0
+    for _ in range(MAX_LAYERS):
+        if not stack:
+            return
+        path, record = stack.pop()
+        kind, attributes = record.kind, record.attributes()
+        n_attributes += len(attributes)
+        if n_attributes > MAX_ATTRIBUTES:
+            break
+        if kind == "Linear":
+            yield _affine(record, path)
+        elif kind in ("Sequential", "ModuleList"):
+            inner = [(f"{path}.{name}", child) for name, child in attributes.items() if isinstance(child, Record)]
+            stack += reversed(inner)
+        elif kind == "LeakyReLU" and attributes.get("negative_slope", LEAKY_SLOPE) != LEAKY_SLOPE:
+            slope = shown(attributes["negative_slope"])
+            raise ValueError(f"{path} is LeakyReLU with negative slope {slope}; midgd has {LEAKY_SLOPE} only.")
+        elif kind in ACTIVATIONS:
+            yield ACTIVATIONS[kind]
+        elif kind not in NO_EFFECT:
+            raise ValueError(f"{path} is {kind}; midgd can convert Linear, {', '.join(ACTIVATIONS)} and Dropout.")
+    raise ValueError(f"{where} has more than {MAX_LAYERS} layers.")
 
 
 def _affine(record: Record, where: str) -> Affine:
@@ -129,16 +152,17 @@ def _affine(record: Record, where: str) -> Affine:
 def read_head(model: Record, modality: str, names: Sequence[str]) -> Head:
     """The head of ``"mrna"`` or ``"mirna"``; ``names`` are its features, as the user gives them."""
     record, where = _find_head(model, modality, len(names))
-    linears = {path: _affine(r, f"{where}.{path}") for path, r in _records(record) if type(r).__name__ == "Linear"}
-    zero_maps = {path: m for path, m in linears.items() if any(ZERO.search(part) for part in path.split("."))}
-    shares = [m for path, m in linears.items() if path not in zero_maps]
-    if len(shares) != 1:
+    linears = {path: r for path, r in _records(record) if r.kind == "Linear"}
+    to_zero = {path for path in linears if any(ZERO.search(part) for part in path.split("."))}
+    to_shares = [path for path in linears if path not in to_zero]
+    if len(to_shares) != 1:
         raise ValueError(
-            f"{where} has {len(shares)} linear layers to its shares; midgd can convert a head with exactly one."
-            f" Found: {', '.join(linears) or 'none'}."
+            f"{where} has {len(to_shares)} linear layers to its shares; midgd can convert a head with exactly one."
+            f" Found: {', '.join(list(linears)[:10]) or 'none'}."
         )
     _check_softmax(record, where)
-    n = len(shares[0].bias)
+    shares = _affine(linears[to_shares[0]], f"{where}.{to_shares[0]}")
+    n = len(shares.bias)
     if n != len(names):
         argument = "genes" if modality == "mrna" else "mirnas"
         raise ValueError(
@@ -147,17 +171,20 @@ def read_head(model: Record, modality: str, names: Sequence[str]) -> Head:
     log_r = _vector(record, LOG_R, n)
     if log_r is None:
         _missing(f"log_r in {where}", f"a tensor of {n:,} values", record)
-    if not type(record).__name__.upper().startswith("ZI"):
-        return Head(shares[0], log_r, None)
-    zero, zero_map = _vector(record, ZERO, n), next((m for m in zero_maps.values() if len(m.bias) == n), None)
+    if not record.kind.upper().startswith("ZI"):
+        return Head(shares, log_r, None)
+    zero_maps = [_affine(linears[path], f"{where}.{path}") for path in linears if path in to_zero]
+    zero, zero_map = _vector(record, ZERO, n), next((m for m in zero_maps if len(m.bias) == n), None)
     if zero is None and zero_map is None:
         _missing(f"zero inflation of {where}", f"a tensor or a linear layer of {n:,} outputs", record)
-    return Head(shares[0], log_r, zero, None if zero is not None else zero_map)
+    return Head(shares, log_r, zero, None if zero is not None else zero_map)
 
 
 def _find_head(model: Record, modality: str, n_names: int) -> tuple[Record, str]:
     """By name (``out_module_mirna``), failing that by the number of outputs."""
-    heads = {path: r for path, r in _records(model) if HEAD.search(type(r).__name__)}
+    heads = {path: r for path, r in _records(model) if HEAD.search(r.kind)}
+    if len(heads) > MAX_HEADS:
+        raise ValueError(f"The file has {len(heads)} heads, midgd can convert a model of two.")
     other = "mirna" if modality == "mrna" else "mrna"
     last = {path: path.rsplit(".", 1)[-1] for path in heads}
     named = [p for p in heads if NAMES[modality].search(last[p]) and not NAMES[other].search(last[p])]
@@ -171,7 +198,7 @@ def _find_head(model: Record, modality: str, n_names: int) -> tuple[Record, str]
 def _check_softmax(record: Record, where: str) -> None:
     """Refuse heads that say that their outputs are scaled by something other than softmax."""
     for path, value in [*_records(record), *record.attributes().items()]:
-        kind = value if isinstance(value, str) else type(value).__name__
+        kind = value.kind if isinstance(value, Record) else value if isinstance(value, str) else ""
         is_activation = "activation" in path if isinstance(value, str) else isinstance(value, Record)
         if is_activation and kind.lower() in ("sigmoid", "softplus", "relu", "leakyrelu", "leaky_relu", "silu", "exp"):
             raise ValueError(f"{where}.{path} is {kind}; midgd can convert heads that are one linear map and softmax.")
@@ -207,7 +234,7 @@ def _mixture(means: Tensor, log_var: Tensor, negative: bool, weight: Tensor) -> 
 
 def n_training_samples(model: Record, n_latent: int) -> int:
     """Rows of the largest representation; 0 if the file has none."""
-    z = [r.attributes().get("z") for _, r in _records(model) if "Representation" in type(r).__name__]
+    z = [r.attributes().get("z") for _, r in _records(model) if "Representation" in r.kind]
     return max((t.size[0] for t in z if isinstance(t, TensorRecord) and t.size[1:] == (n_latent,)), default=0)
 
 
@@ -225,7 +252,6 @@ def _records(model: Record) -> list[tuple[str, Record]]:
 
 
 def _missing(what: str, description: str, model: Record) -> NoReturn:
-    known = [f"{path} {type(value).__name__}" for path, value in walk(model) if isinstance(value, Record)]
-    raise ValueError(
-        f"The file has no {what} ({description}), or more than one. Modules in it: {'; '.join(known) or 'none'}."
-    )
+    known = [f"{path} {value.kind}" for path, value in walk(model) if isinstance(value, Record)]
+    listed = "; ".join(known[:20]) + (f" and {len(known) - 20} more" if len(known) > 20 else "")
+    raise ValueError(f"The file has no {what} ({description}), or more than one. Modules in it: {listed or 'none'}.")

@@ -1,25 +1,25 @@
-"""Files of ``torch.save`` as inert records: nothing that a file names is imported or called.
+"""Pickles as inert records: a reader of its own for the opcodes that files of ``torch.save`` use.
 
-Tensors and containers come back as such; an instance of any other class on the list becomes a :class:`Record` of the
-state it was saved with. A name that is not on the list ends the reading. Every name that a pickle can call, nested in
-persistent ids or not, passes through :meth:`_Reader.find_class`, and everything that this gives is harmless to call.
+Python's unpickler calls what a file names. Here nothing is imported or called: :mod:`pickletools` splits the file
+into opcodes, and each of those on the list below builds tuples, lists, dictionaries, numbers, text or records. An
+opcode or a name that is not on a list ends the reading. The number of opcodes and the length of everything are
+limited, and keys are text or small numbers, so time and memory are bounded for any file.
 """
 
 from __future__ import annotations
 
-import math
-import pickle
+import pickletools
 import re
-import struct
-import zipfile
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import torch
-from torch import Tensor
 
-LEGACY_MAGIC, LEGACY_PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+from midgd._text import shown
+from midgd.reference._records import Allowance, Record, Storage, TensorRecord
+
+MAX_OPCODES, MAX_PICKLE = 500_000, 16 << 20  # opcodes and bytes; the paper's models have some 5,000 and 100 kB
+MAX_GLOBAL = 300  # characters
 DTYPES = {
     **{"FloatStorage": torch.float32, "DoubleStorage": torch.float64, "HalfStorage": torch.float16},
     **{"BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32},
@@ -32,248 +32,252 @@ INERT = re.compile(
     r"|torch\.(device|Size|(b?float|u?int)\d+|bool)"
     r"|numpy\.(dtype|_?core\.multiarray\.scalar)|_codecs\.encode"
 )
+DICTIONARIES = {"collections.OrderedDict"}
+SETS = {"builtins.set", "__builtin__.set"}
+TENSORS = {"torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2"}
+PARAMETERS = {"torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"}
+CALLABLE = DICTIONARIES | SETS | TENSORS | PARAMETERS
 
 
-class _Forbidden(ValueError):
+class Forbidden(ValueError):
     """A file names something that a model does not need."""
 
 
-class Record:
-    """An instance of a class that stays unknown: the name of the class and the state."""
-
-    class_name = ""
-    dtype: torch.dtype | None = None  # of storage types
-
-    def __new__(cls, *args: object, **kwargs: object) -> Record:
-        """Take any arguments, as the class that is stood in for might; they are not kept."""
-        return super().__new__(cls)
-
-    def __setstate__(self, state: object) -> None:
-        self.state = state if isinstance(state, dict) else {}
-
-    def attributes(self) -> dict[str, object]:
-        """Attributes by name; parameters, buffers and submodules among them, as Python would find them."""
-        state: dict[object, object] = getattr(self, "state", {})
-        groups = ("_parameters", "_buffers", "_modules")
-        merged = {name: value for name, value in state.items() if name not in groups}
-        for group in groups:
-            members = state.get(group)
-            merged |= members if isinstance(members, dict) else {}
-        return {name: value for name, value in merged.items() if isinstance(name, str)}
-
-
-class _Container(dict[Any, Any]):
-    """Stands in for OrderedDict; attributes of one are dropped."""
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
-class Storage:
-    """The numbers of one or more tensors, filled in after the pickle has been read."""
-
-    def __init__(self, key: str, dtype: torch.dtype, numel: int) -> None:
-        self.key, self.dtype, self.numel = key, dtype, numel
-        self.values = torch.empty(0, dtype=dtype)
-
-    def __setstate__(self, state: object) -> None:
-        raise ValueError(f"storage {self.key!r} is given a state")
-
-    def fill(self, content: bytes) -> None:
-        """Set the values, little endian."""
-        if len(content) != self.numel * self.dtype.itemsize:
-            raise ValueError(f"storage {self.key!r} is cut short")
-        if self.numel:
-            self.values = torch.frombuffer(bytearray(content), dtype=self.dtype)
-
-
-class TensorRecord:
-    """A tensor as the file describes it."""
-
-    storage: Storage
-    offset: int
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-
-    def __new__(
-        cls, storage: object = None, offset: object = 0, size: object = (), stride: object = (), *_: object
-    ) -> TensorRecord:
-        """Check and keep where in a storage the tensor lies; what follows is about gradients."""
-        if not (
-            isinstance(storage, Storage)
-            and isinstance(size, tuple)
-            and isinstance(stride, tuple)
-            and len(size) == len(stride)
-            and all(type(n) is int and n >= 0 for n in (offset, *size, *stride))
-        ):
-            raise ValueError("a tensor is not described as torch describes it")
-        record = super().__new__(cls)
-        record.storage = storage
-        record.offset, record.size, record.stride = offset, size, stride  # type: ignore[assignment]
-        record._check()
-        return record
-
-    def __setstate__(self, state: object) -> None:
-        raise ValueError("a tensor is given a state")
-
-    def _check(self) -> None:
-        """Within its storage, and no more than it: a stride of zero would make much memory of few bytes."""
-        last = self.offset + sum((n - 1) * step for n, step in zip(self.size, self.stride, strict=True))
-        if self.numel and max(last + 1, self.numel) > self.storage.numel:
-            raise ValueError(f"a tensor of shape {self.size} is larger than its storage")
+class _Global(str):
+    """The full name of a class or function that a pickle refers to."""
 
     @property
-    def numel(self) -> int:
-        """Number of values."""
-        return math.prod(self.size)
-
-    def tensor(self) -> Tensor:
-        """A float32 tensor of its own."""
-        return torch.as_strided(self.storage.values, self.size, self.stride, self.offset).float().clone()
+    def dtype(self) -> torch.dtype | None:
+        """Of a type of storage."""
+        module, _, name = self.rpartition(".")
+        return DTYPES.get(name) if module in ("torch", "torch.cuda") else None
 
 
-class _Parameter:
-    """Stands in for the function that makes a parameter of a tensor."""
-
-    def __new__(cls, data: object = None, *_: object) -> Any:
-        return data
-
-    def __setstate__(self, state: object) -> None:
-        pass
-
-
-CALLABLE: dict[str, type] = {
-    "collections.OrderedDict": _Container,
-    "builtins.set": set,
-    "__builtin__.set": set,
-    "torch._utils._rebuild_tensor": TensorRecord,
-    "torch._utils._rebuild_tensor_v2": TensorRecord,
-    "torch._utils._rebuild_parameter": _Parameter,
-    "torch._utils._rebuild_parameter_with_state": _Parameter,
-}
-
-
-class _Reader(pickle.Unpickler):
-    """Unpickler whose every global is one of :data:`CALLABLE` or a fresh type of :class:`Record`."""
+class _Bounded:
+    """A file that gives no more than a pickle may have, and never sets memory aside for what is not there."""
 
     def __init__(self, file: BinaryIO) -> None:
-        super().__init__(file, encoding="utf-8")
+        self.file, self.left = file, MAX_PICKLE
+
+    def read(self, n: int) -> bytes:
+        self._use(n)
+        return self.file.read(n)
+
+    def readline(self) -> bytes:
+        line = self.file.readline(MAX_GLOBAL + 1)
+        self._use(len(line))
+        if len(line) > MAX_GLOBAL:
+            raise ValueError("a name is too long")
+        return line
+
+    def _use(self, n: int) -> None:
+        self.left -= n
+        if n < 0 or self.left < 0:
+            raise ValueError(f"a pickle has more than {MAX_PICKLE:,} bytes")
+
+
+class _Mark:
+    """Where the items of a tuple, list or dictionary begin."""
+
+
+MARK = _Mark()
+
+
+class Reader:
+    """Reads one pickle; :attr:`storages` are those that it refers to."""
+
+    def __init__(self, file: BinaryIO, allowance: Allowance | None = None) -> None:
+        self.file = _Bounded(file)
+        self.allowance = allowance or Allowance()
         self.storages: dict[str, Storage] = {}
-        self.records: dict[str, type[Record]] = {}
+        self.stack: list[Any] = []
+        self.memo: dict[int, Any] = {}
 
-    def find_class(self, module: str, name: str) -> type:
-        full = f"{module}.{name}"
-        if full in CALLABLE:
-            return CALLABLE[full]
-        dtype = DTYPES.get(name) if module in ("torch", "torch.cuda") else None
-        if dtype is None and not INERT.fullmatch(full):
-            raise _Forbidden(
-                f"names {full}, which has no place in the weights of a model, so reading stopped; nothing was run."
-                " Do not open this file with torch.load unless you trust its source"
+    def load(self) -> Any:
+        """The content.
+
+        Raises
+        ------
+        Forbidden
+            If it names something that a model does not need.
+        ValueError
+            If it is no pickle, is cut short, or has more or longer parts than allowed.
+        """
+        for count, (opcode, argument, _) in enumerate(pickletools.genops(self.file)):  # type: ignore[arg-type]
+            step = STEPS.get(opcode.name)
+            if step is None:
+                raise ValueError(f"it uses the opcode {opcode.name}, which torch does not write")
+            if count >= MAX_OPCODES:
+                raise ValueError(f"a pickle has more than {MAX_OPCODES:,} opcodes")
+            step(self, argument)
+        (content,) = self.stack  # a ValueError unless there is exactly one
+        return content
+
+    def pop(self) -> Any:
+        value = self.stack.pop()
+        if value is MARK:
+            raise ValueError("its stack is not in order")
+        return value
+
+    def top(self, kind: type) -> Any:
+        value = self.stack[-1]
+        if not isinstance(value, kind):
+            raise ValueError(f"a {type(value).__name__} is used as a {kind.__name__}")
+        return value
+
+    def items(self) -> list[Any]:
+        """What lies on the stack above the last mark, which goes away."""
+        for i in range(len(self.stack) - 1, -1, -1):
+            if self.stack[i] is MARK:
+                found = self.stack[i + 1 :]
+                del self.stack[i:]
+                return found
+        raise ValueError("its stack is not in order")
+
+    def name(self, full: str) -> None:
+        """Put a global on the stack if it is on a list."""
+        name = _Global(full)
+        if full not in CALLABLE and name.dtype is None and not (len(full) <= MAX_GLOBAL and INERT.fullmatch(full)):
+            raise Forbidden(
+                f"names {shown(full)[1:-1]}, which has no place in the weights of a model, so reading stopped; nothing"
+                " was run. Do not open this file with torch.load unless you trust its source"
             )
-        return self.records.setdefault(full, type(name, (Record,), {"class_name": full, "dtype": dtype}))
+        self.stack.append(name)
 
-    def persistent_load(self, pid: object) -> object:
+    def call(self, arguments: object) -> None:
+        """Stand in for the call of a global: what it would have made is described, not made."""
+        name = self.pop()
+        if not isinstance(name, _Global) or not isinstance(arguments, tuple):
+            raise ValueError("it calls something that is not a function")
+        self.stack.append(self._made(name, arguments))
+
+    def _made(self, name: _Global, arguments: tuple[Any, ...]) -> object:
+        if name in DICTIONARIES:
+            pairs = arguments[0] if arguments else []
+            if len(arguments) > 1 or not isinstance(pairs, list) or not all(_is_pair(pair) for pair in pairs):
+                raise ValueError("an OrderedDict is not made of pairs")
+            return {key: value for key, value in pairs if _is_key(key)}
+        if name in SETS:
+            members = arguments[0] if arguments else []
+            if len(arguments) > 1 or not isinstance(members, list):
+                raise ValueError("a set is not made of a list")
+            return {member for member in members if _is_key(member)}
+        if name in TENSORS:
+            return TensorRecord(*arguments[:4]) if len(arguments) >= 4 else TensorRecord(None, 0, (), ())
+        if name in PARAMETERS:
+            return arguments[0] if arguments else None
+        return Record(name)
+
+    def build(self, state: object) -> None:
+        """Give an object the state it was saved with."""
+        target = self.stack[-1]
+        if isinstance(target, Record):
+            target.state = state if isinstance(state, dict) else {}
+        elif not isinstance(target, dict):  # attributes of an OrderedDict are dropped
+            raise ValueError(f"a {type(target).__name__} is given a state")
+
+    def refer(self, pid: object) -> None:
+        """Put what a persistent id stands for on the stack: a storage, or a class."""
         match pid:
-            case ("module", type() as record, *_):  # old files carry the source text of a class beside it
-                return record
-            case ("storage", type() as kind, str() as key, _, int() as numel, *view) if view in ([], [None]):
-                dtype = getattr(kind, "dtype", None)
-                if isinstance(dtype, torch.dtype) and numel >= 0:
-                    return self.storages.setdefault(key, Storage(key, dtype, numel))
+            case ("module", _Global() as name, *_):  # old files carry the source text of a class beside it
+                self.stack.append(name)
+                return
+            case ("storage", _Global(dtype=torch.dtype() as dtype), str() as key, _, int() as numel, *view) if (
+                view in ([], [None]) and 0 <= numel < 1 << 48
+            ):
+                if key not in self.storages:
+                    self.storages[key] = Storage(key, dtype, numel, self.allowance)
+                self.stack.append(self.storages[key])
+                return
         raise ValueError("it refers to data in a way that torch does not")
 
 
-def read_records(path: Path) -> Record:
-    """Read the module in a file of ``torch.save``, of the zip format or the older one.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    ValueError
-        If the file is no such file, is cut short, holds something other than a module, or names anything that is
-        not a tensor, a plain container, a class of ``torch.nn`` or ``torch.distributions``, or a class of the paper's
-        package ``base``.
-    """
-    with path.open("rb") as file:
-        start = file.read(4)
-        file.seek(0)
-        try:
-            content = _read_zip(file) if start == b"PK\x03\x04" else _read_legacy(file)
-        except _Forbidden as error:
-            raise ValueError(f"{path} {error}.") from None
-        except _UNREADABLE as error:
-            raise ValueError(
-                f"{path} is not a complete file of torch.save ({type(error).__name__}: {error}). Download it again."
-            ) from error
-    if not isinstance(content, Record):
-        kind = "a state dict or another container" if isinstance(content, dict) else f"a {type(content).__name__}"
-        raise ValueError(f"{path} holds {kind}, not a whole module as the paper's files do.")
-    return content
+def _is_pair(pair: object) -> bool:
+    return isinstance(pair, list | tuple) and len(pair) == 2
 
 
-# What a damaged or malicious pickle makes the unpickler raise.
-_UNREADABLE = (
-    *(pickle.UnpicklingError, zipfile.BadZipFile, struct.error, EOFError, ValueError, TypeError, AttributeError),
-    *(LookupError, OverflowError, MemoryError, RecursionError, NotImplementedError, RuntimeError),
-)
+def _is_key(key: object) -> bool:
+    """Whether the hash of a key is quick, and cannot be chosen so that many collide; entries of others are dropped."""
+    return type(key) is str or key is None or (type(key) in (int, bool) and abs(key) < 1 << 31)  # type: ignore[arg-type]
 
 
-def _read_zip(file: BinaryIO) -> object:
-    with zipfile.ZipFile(file) as archive:
-        entries = {entry.filename: entry for entry in archive.infolist()}
-        if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries.values()):
-            raise ValueError("its entries are compressed, torch stores them as they are")
-        main = next((name for name in entries if re.fullmatch(r"([^/]+/)?data\.pkl", name)), None)
-        if main is None:
-            raise ValueError("it is a zip without data.pkl")
-        folder = main.removesuffix("data.pkl")
-        if entries.get(f"{folder}byteorder") and archive.read(f"{folder}byteorder") != b"little":
-            raise ValueError("it was written on a big-endian machine")
-        with archive.open(main) as stream:
-            reader = _Reader(stream)  # type: ignore[arg-type]
-            content = reader.load()
-        for key, storage in reader.storages.items():
-            storage.fill(archive.read(f"{folder}data/{key}"))
-    return content
+def _number(reader: Reader, value: int) -> None:
+    if value.bit_length() > 128:
+        raise ValueError("it holds a very large number")
+    reader.stack.append(value)
 
 
-def _read_legacy(file: BinaryIO) -> object:
-    """Pickles of magic number, version, machine, content and keys, then size and bytes of every storage."""
-    if _Reader(file).load() != LEGACY_MAGIC or _Reader(file).load() != LEGACY_PROTOCOL:
-        raise ValueError("unknown format")
-    machine = _Reader(file).load()
-    if not isinstance(machine, dict) or not machine.get("little_endian"):
-        raise ValueError("it was written on a big-endian machine")
-    reader = _Reader(file)
-    content = reader.load()
-    for key in _Reader(file).load():
-        storage = reader.storages[key]
-        (numel,) = struct.unpack("<q", file.read(8))
-        if numel != storage.numel:
-            raise ValueError(f"storage {key!r} has another size than its tensors")
-        storage.fill(file.read(numel * storage.dtype.itemsize))
-    return content
+def _set_items(reader: Reader, items: list[Any]) -> None:
+    if len(items) % 2:
+        raise ValueError("a dictionary has a key without a value")
+    pairs = zip(items[::2], items[1::2], strict=True)
+    reader.top(dict).update({key: value for key, value in pairs if _is_key(key)})
 
 
-def walk(root: Record) -> Iterator[tuple[str, Record | TensorRecord]]:
-    """All records and tensors below a record with their paths, each once, in the order of the attributes."""
-    seen = {id(root)}
-    stack: list[tuple[str, object]] = [("", root)]
-    while stack:
-        path, value = stack.pop()
-        if path and isinstance(value, Record | TensorRecord):
-            yield path, value
-        for name, child in reversed(_children(value)):
-            if isinstance(child, Record | TensorRecord | dict | list | tuple) and id(child) not in seen:
-                seen.add(id(child))
-                stack.append((f"{path}.{name}".lstrip("."), child))
+def _stack_global(reader: Reader) -> None:
+    name, module = reader.pop(), reader.pop()
+    if type(name) is not str or type(module) is not str:
+        raise ValueError("it names something that is not text")
+    reader.name(f"{module}.{name}")
 
 
-def _children(value: object) -> list[tuple[object, object]]:
-    if isinstance(value, Record):
-        return list(value.attributes().items())
-    if isinstance(value, dict):
-        return list(value.items())
-    return list(enumerate(value)) if isinstance(value, list | tuple) else []
+def _new_object(reader: Reader, keywords: object = None) -> None:
+    if keywords:
+        raise ValueError("it makes an object with keywords")
+    reader.call(reader.pop())
+
+
+Step = Callable[[Reader, Any], object]
+
+
+def _push(make: Callable[[], object]) -> Step:
+    return lambda reader, _: reader.stack.append(make())
+
+
+def _argument(reader: Reader, argument: object) -> None:
+    reader.stack.append(argument)
+
+
+def _tuple_of(n: int) -> Step:
+    def step(reader: Reader, _: object) -> None:
+        reader.stack.append(tuple(reversed([reader.pop() for _ in range(n)])))
+
+    return step
+
+
+# What torch writes with the protocols 2 to 4. Not here, among others: extension codes (EXT1, EXT2, EXT4), which Python
+# would look up in a table of its own, and the forms of protocol 0 with numbers as text.
+STEPS: dict[str, Step] = {
+    **dict.fromkeys(("PROTO", "FRAME", "STOP"), lambda reader, argument: None),
+    "MARK": _push(lambda: MARK),
+    "POP": lambda reader, _: reader.stack.pop(),
+    "POP_MARK": lambda reader, _: reader.items(),
+    "NONE": _push(lambda: None),
+    "NEWTRUE": _push(lambda: True),
+    "NEWFALSE": _push(lambda: False),
+    "EMPTY_TUPLE": _push(tuple),
+    "EMPTY_LIST": _push(list),
+    "EMPTY_DICT": _push(dict),
+    "EMPTY_SET": _push(set),
+    **dict.fromkeys(("BININT", "BININT1", "BININT2", "LONG1", "LONG4"), _number),
+    **dict.fromkeys(("BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINSTRING"), _argument),
+    **dict.fromkeys(("SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"), _argument),
+    "TUPLE": lambda reader, _: reader.stack.append(tuple(reader.items())),
+    **{f"TUPLE{n}": _tuple_of(n) for n in (1, 2, 3)},
+    "LIST": lambda reader, _: reader.stack.append(reader.items()),
+    "APPEND": lambda reader, _: (value := reader.pop(), reader.top(list).append(value)),
+    "APPENDS": lambda reader, _: (items := reader.items(), reader.top(list).extend(items)),
+    "SETITEM": lambda reader, _: _set_items(reader, [reader.pop(), reader.pop()][::-1]),
+    "SETITEMS": lambda reader, _: _set_items(reader, reader.items()),
+    "ADDITEMS": lambda reader, _: (items := reader.items(), reader.top(set).update(filter(_is_key, items))),
+    **dict.fromkeys(("BINPUT", "LONG_BINPUT"), lambda reader, index: reader.memo.__setitem__(index, reader.stack[-1])),
+    "MEMOIZE": lambda reader, _: reader.memo.__setitem__(len(reader.memo), reader.stack[-1]),
+    **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda reader, index: reader.stack.append(reader.memo[index])),
+    "GLOBAL": lambda reader, name: reader.name(name.replace(" ", ".")),
+    "STACK_GLOBAL": lambda reader, _: _stack_global(reader),
+    "REDUCE": lambda reader, _: reader.call(reader.pop()),
+    "NEWOBJ": lambda reader, _: _new_object(reader),
+    "NEWOBJ_EX": lambda reader, _: _new_object(reader, reader.pop()),
+    "BUILD": lambda reader, _: reader.build(reader.pop()),
+    "BINPERSID": lambda reader, _: reader.refer(reader.pop()),
+}

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import torch
 
+from midgd._text import one_line
 from midgd.features import GeneVocabulary, MirnaVocabulary
 from midgd.features.genes import HUMAN_GENE_ID
 from midgd.reference._paper_decoder import build_decoder, build_prior
 from midgd.reference._paper_parts import n_training_samples, read_head, read_mixture, read_trunk
-from midgd.reference._unpickle import read_records
+from midgd.reference._torch_file import read_records
 from midgd.reference.reference import Card, Reference
 
 CITATION = "Zamani et al. 2026, bioRxiv 10.64898/2026.05.29.727918"
@@ -76,10 +77,12 @@ def convert_midgd_paper(
         decoder = build_decoder(read_trunk(model), heads, prior)
         if not all(bool(torch.isfinite(p).all()) for p in (*decoder.parameters(), *prior.parameters())):
             raise ValueError("Some of its weights are not finite.")
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be converted. {error}") from error
-    card["training"] = {"n_samples": n_training_samples(model, prior.n_latent)}
-    card["converted_from"] = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        card["training"] = {"n_samples": n_training_samples(model, prior.n_latent)}
+    except (ValueError, RuntimeError, TypeError, LookupError, AttributeError, OverflowError, MemoryError) as error:
+        raise ValueError(f"{path} cannot be converted. {one_line(error, 2_000)}") from error
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    card["converted_from"] = {"file": path.name, "sha256": digest}
     return Reference(card, decoder.eval().requires_grad_(False), prior.eval().requires_grad_(False))
 
 

@@ -83,7 +83,9 @@ def _check_replaceable(path: Path, overwrite: bool) -> None:
     """Whether a folder holds a reference and nothing else."""
     if not path.is_dir() or not (path / CARD).is_file():
         raise FileExistsError(f"{path} exists and is not a reference; choose a new folder.")
-    if foreign := sorted(p.name for p in path.iterdir() if p.name not in (CARD, WEIGHTS) and not p.name.startswith(".")):
+    if foreign := sorted(
+        p.name for p in path.iterdir() if p.name not in (CARD, WEIGHTS) and not p.name.startswith(".")
+    ):
         raise FileExistsError(
             f"{path} holds files that are not part of a reference: {one_line(', '.join(foreign[:5]), 200)}."
             " Move them elsewhere, or choose a new folder; nothing was changed."
