@@ -11,7 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from midgd.data.rows import as_chunk
-from midgd.data.scale import RECOVER, WORDS, RowScales, Scale, row_scales, scale_of_unclear, scaled_by_gene
+from midgd.data.scale import LOOKS, RECOVER, RowScales, Scale, row_scales, scale_of_unclear, scaled_by_gene
 from midgd.data.suspicion import WholeNumbers
 from midgd.data.waiting import WaitingRows
 from midgd.settings import logger
@@ -27,7 +27,7 @@ _SURE = 4
 # Among counts, this many normalised rows are no accident; among normalised rows, a smaller share of whole ones is.
 _NORMALISED_ROWS, _WHOLE_SHARE = 3, 0.1
 _LARGEST = float(np.finfo(np.float32).max)
-_ERRORS = tuple(scale for scale in WORDS if scale is not Scale.NORMALISED)
+_ERRORS = tuple(scale for scale in LOOKS if scale is not Scale.NORMALISED)
 
 
 @dataclass
@@ -246,18 +246,18 @@ class CountCheck:
     def _mixture(self, sure: int, other: Scale) -> NoReturn:
         self._fail(
             f"mixes scales: {self._name(sure)} is the first with counts, {self._name(self._first[other])} the first "
-            f"with {WORDS[other]}",
+            f"with values that look {LOOKS[other]}",
             "Bring all rows back to counts. ",
             self._insist(),
         )
 
     def _refuse(self, scale: Scale) -> NoReturn:
         first = self._name(self._first[scale])
+        looks = f"looks {LOOKS[scale]}, first in {first}"
         if scale is Scale.FRACTIONS:
-            what = f"looks like fractions of a total: no row sums to more than {max(self._sums, default=0):.3g}"
-            self._fail(what, end=self._insist())
+            self._fail(f"{looks}: no row sums to more than {max(self._sums, default=0):.3g}", end=self._insist())
         recover = f"; if nothing else is left, {RECOVER[scale]} gives values in proportion to counts"
-        self._fail(f"looks like {WORDS[scale]}, first in {first}", end=recover + self._insist())
+        self._fail(looks, end=recover + self._insist())
 
     def _insist(self) -> str:
         return f". {self.override}" if self.override else ""

@@ -64,17 +64,19 @@ class Scale(IntEnum):
     """Logarithms of values that were no counts."""
 
 
-WORDS = {
-    Scale.NORMALISED: "values normalised to a common depth",
-    Scale.FRACTIONS: "fractions of a total",
-    Scale.LOG_E: "log-normalised values (natural logarithm)",
-    Scale.LOG_2: "log-normalised values (logarithm to base 2)",
-    Scale.LOG_10: "log-normalised values (logarithm to base 10)",
-    Scale.SQUARE_ROOT: "square roots",
-    Scale.FREEMAN_TUKEY: "values after the Freeman-Tukey transform",
-    Scale.ANSCOMBE: "values after the Anscombe transform",
-    Scale.LOGARITHMS: "log-normalised or scaled values",
+#: How values of a scale look, for messages.
+LOOKS = {
+    Scale.NORMALISED: "normalised to a common depth",
+    Scale.FRACTIONS: "like fractions of a total",
+    Scale.LOG_E: "log-normalised (natural logarithm)",
+    Scale.LOG_2: "log-normalised (logarithm to base 2)",
+    Scale.LOG_10: "log-normalised (logarithm to base 10)",
+    Scale.SQUARE_ROOT: "like square roots",
+    Scale.FREEMAN_TUKEY: "like the result of the Freeman-Tukey transform",
+    Scale.ANSCOMBE: "like the result of the Anscombe transform",
+    Scale.LOGARITHMS: "log-normalised or scaled",
 }
+#: What gives values in proportion to counts again.
 RECOVER = {
     Scale.LOG_E: "np.expm1(x)",
     Scale.LOG_2: "2**x - 1",

@@ -209,10 +209,10 @@ def _list(names: Iterable[object]) -> str:
 
 def _wrong_type(data: object) -> str:
     kind = type(data).__name__
-    if hasattr(data, "mod"):
-        return _of_modalities(kind, dict(data.mod))
     if isinstance(data, pd.Series):
         return "a Series is one sample: make it a table of one row with series.to_frame().T"
+    if hasattr(data, "mod"):
+        return _of_modalities(kind, dict(data.mod))
     if hasattr(data, "var_names") and hasattr(data, "obs_names"):
         return f"{kind} is not AnnData: call its to_adata() or to_memory(), or pass the AnnData it was made from"
     if hasattr(data, "tables"):
@@ -242,5 +242,5 @@ def rna_modality(modalities: Mapping[str, AnnData]) -> str | None:
 
 def _of_modalities(kind: str, modalities: Mapping[str, AnnData]) -> str:
     name = rna_modality(modalities)
-    example = f": pass mdata[{name!r}]" if name is not None else ", for instance mdata['rna']"
+    example = f", mdata[{name!r}]" if name is not None else ", for instance mdata['rna']"
     return f"{kind} has the modalities {_list(modalities)}: pass the one with the mRNA{example}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ _ENTREZ_BY_R = re.compile(r"(.+)\.\d+")
 # From this share on, columns in another letter case beside the exact ones are another species and not a slip.
 _SPECIES_SHARE = 0.05
 _SPECIES_COLUMNS = 3
+_NEIGHBOURS = 10
 
 OTHER_SPECIES = "genes of another species"
 OTHER_CASE = "another letter case of a gene that has its own column"
@@ -116,6 +118,8 @@ def choose_columns(
     leave_out(np.flatnonzero(case & (title | mixed_species)), lambda _: OTHER_SPECIES)
     leave_out(np.flatnonzero(beside & case & (gene >= 0)), lambda _: OTHER_CASE)
     leave_out(np.flatnonzero(beside & (form == Form.PUNCTUATION)), lambda _: OTHER_PUNCTUATION)
+    if mixed_species:
+        leave_out(_among_foreign(texts, gene, reasons), lambda _: OTHER_SPECIES)
     if ids is not None:
         leave_out(_without_gene_id(gene, ids), lambda _: NO_GENE_ID)
     unexplained = np.flatnonzero((gene < 0) & np.array([not reason for reason in reasons], dtype=bool))
@@ -144,6 +148,16 @@ def _numbered(
             gene[i], form[i] = stems[stem], Form.OWN
         elif stem in stems:
             reasons[i] = NUMBERED
+
+
+def _among_foreign(texts: list[str], gene: NDArray[np.int64], reasons: list[str]) -> NDArray[np.int64]:
+    """Columns of a name that stands there twice (C3 of man and mouse), if most of their neighbours are foreign."""
+    times = Counter(texts)
+    foreign = np.array([reason == OTHER_SPECIES for reason in reasons], dtype=np.int64)
+    before = np.concatenate([[0], np.cumsum(foreign - ((gene >= 0) & (foreign == 0)))])
+    twice = np.array([i for i in np.flatnonzero(gene >= 0) if times[texts[i]] > 1], dtype=np.int64)
+    first, last = np.maximum(twice - _NEIGHBOURS, 0), np.minimum(twice + _NEIGHBOURS + 1, len(texts))
+    return twice[before[last] > before[first]]
 
 
 def _without_gene_id(gene: NDArray[np.int64], ids: tuple[str, ...]) -> NDArray[np.int64]:
