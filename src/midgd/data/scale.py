@@ -188,8 +188,9 @@ def _like_shallow(matrix: sp.csr_matrix) -> NDArray[np.bool_]:
 def scale_of_unclear(matrix: sp.csr_matrix) -> Scale:
     """Judge rows of small fractional values together: counts after a correction, or a function of counts?
 
-    The traces of all rows are read together. Without any, 20 rows and more are judged by their noise, fewer by their
-    shape: in a shallow cell most values are one count or what a correction left of it.
+    The traces of all rows are read together. Without any, the smallest value of a cell tells: it is one count or what a
+    correction left of it. If that is so, 20 rows and more are judged by their noise, fewer by their shape: in a shallow
+    cell most values are one count.
     """
     values, row, begin, precision = _parts(matrix)
     undoing: dict[Scale, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {Scale.ESTIMATED: np.abs, **_UNDO}
@@ -198,6 +199,9 @@ def scale_of_unclear(matrix: sp.csr_matrix) -> Scale:
             tested, whole, _ = _trace(undo(values), row, begin, precision)
         if tested.sum() >= _ENOUGH and whole.sum() >= _WHOLE * tested.sum():
             return candidate
+    smallest = np.minimum.reduceat(values, begin)[np.diff(matrix.indptr) >= _ENOUGH]
+    if len(smallest) and np.median(smallest) > _LARGEST_STEP:
+        return Scale.LOGARITHMS
     if matrix.shape[0] >= _ENOUGH_ROWS:
         return Scale.LOGARITHMS if variance_over_mean(matrix) < _LEAST_NOISE else Scale.ESTIMATED
     return Scale.ESTIMATED if _like_shallow(matrix).mean() > 0.5 else Scale.LOGARITHMS

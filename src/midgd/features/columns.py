@@ -26,7 +26,7 @@ OTHER_SPECIES = "genes of another species"
 OTHER_CASE = "another letter case of a gene that has its own column"
 OTHER_PUNCTUATION = "another spelling of a gene that has its own column"
 NUMBERED = "a gene name and a number (guide, antibody or repeat) beside the gene itself"
-NO_GENE_ID = "a gene's name with an id that is not a gene's"
+NO_GENE_ID = "a gene's name with an id that is no gene's"
 SPIKE_IN = "spike-ins"
 CONTROL = "control probes"
 ANTIBODY = "antibodies and hashtags"
@@ -161,10 +161,11 @@ def _among_foreign(texts: list[str], gene: NDArray[np.int64], reasons: list[str]
 
 
 def _without_gene_id(gene: NDArray[np.int64], ids: tuple[str, ...]) -> NDArray[np.int64]:
-    """Counted columns without an Ensembl id, of genes that have a column with one."""
+    """Counted columns with an id that is not a gene's, and those without any of genes that have a column with one."""
     with_id = np.array([HUMAN_GENE_ID.search(value) is not None for value in ids], dtype=bool)
     sure = np.unique(gene[with_id & (gene >= 0)])
-    return np.flatnonzero(~with_id & np.isin(gene, sure))
+    named = np.array([bool(value) for value in ids], dtype=bool)
+    return np.flatnonzero(~with_id & (gene >= 0) & (named | np.isin(gene, sure)))
 
 
 def _repeated(texts: list[str], gene: NDArray[np.int64], ids: tuple[str, ...] | None) -> tuple[str, ...]:
