@@ -24,6 +24,8 @@ _JUDGED_ROWS = 256
 _TOGETHER, _ENOUGH = 256, 20
 # A row of whole numbers is sure to hold counts if one is at least this: log2(count + 1) of 1 and 3 are whole too.
 _SURE = 4
+# Of values that are no counts, one row in so many passes for counts by accident.
+_ACCIDENTS = 9
 # Among counts, this many normalised rows are no accident; among normalised rows, a smaller share of whole ones is.
 _NORMALISED_ROWS, _WHOLE_SHARE = 3, 0.1
 _LARGEST = float(np.finfo(np.float32).max)
@@ -235,7 +237,11 @@ class CountCheck:
     def _refuse_mixture(self) -> None:
         sure = [self._first[scale] for scale in (Scale.COUNTS, Scale.ESTIMATED) if scale in self._first]
         if sure and (wrong := [scale for scale in _ERRORS if scale in self._first]):
-            self._mixture(min(sure), min(wrong, key=self._first.__getitem__))
+            other = min(wrong, key=self._first.__getitem__)
+            n_sure = self._n.get(Scale.COUNTS, 0) + self._n.get(Scale.ESTIMATED, 0)
+            if self._n[other] > _ACCIDENTS * n_sure:
+                self._refuse(other)
+            self._mixture(min(sure), other)
 
     def _refuse_half_normalised(self) -> None:
         # A normalised row can be whole by accident.

@@ -23,6 +23,8 @@ LARGEST_LOG = 25.0
 FRACTIONAL = 0.05
 # Values beside the smallest one that a trace is read from, and the share of them that must be whole.
 _ENOUGH, _WHOLE = 8, 0.95
+# Different multiples that must be among them, when a function was undone: two are whole by accident now and then.
+_DISTINCT = 3
 # Largest multiple of the smallest value that single precision still shows to be whole, and how whole it must be; the
 # same for values in half precision or rounded to three digits.
 _FINE, _COARSE = (2_000.0, 0.02), (8.0, 0.1)
@@ -95,6 +97,7 @@ _UNDO: dict[Scale, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     Scale.ANSCOMBE: lambda x: np.square(x / 2) - 3 / 8,
 }
 _LOGS = (Scale.LOG_E, Scale.LOG_2, Scale.LOG_10)
+_NORMALISED_FIRST = (*_LOGS, Scale.SQUARE_ROOT)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,9 +165,8 @@ def _scale_of_fractional(
     for candidate, undo in _UNDO.items():
         rows = open_rows & (largest <= LARGEST_LOG) if candidate in _LOGS else open_rows
         if rows.any():
-            with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-                tested, whole, _ = _trace(undo(values), row, begin, precision)
-            found = rows & (tested >= _ENOUGH) & (whole >= _WHOLE * tested)
+            tested, whole, distinct = _trace_undone(undo, values, row, begin, precision)
+            found = rows & (tested >= _ENOUGH) & (whole >= _WHOLE * tested) & (distinct >= _DISTINCT)
             scale[found] = candidate
             open_rows &= ~found
     unclear = np.flatnonzero(open_rows & (scale == Scale.UNCLEAR))
@@ -188,16 +190,20 @@ def _like_shallow(matrix: sp.csr_matrix) -> NDArray[np.bool_]:
 def scale_of_unclear(matrix: sp.csr_matrix) -> Scale:
     """Judge rows of small fractional values together: counts after a correction, or a function of counts?
 
-    The traces of all rows are read together. Without any, the smallest value of a cell tells: it is one count or what a
+    The traces of all rows are read together, and whether a function undone gives rows of a common depth. Without
+    either, the smallest value of a cell tells: it is one count or what a
     correction left of it. If that is so, 20 rows and more are judged by their noise, fewer by their shape: in a shallow
     cell most values are one count.
     """
     values, row, begin, precision = _parts(matrix)
-    undoing: dict[Scale, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {Scale.ESTIMATED: np.abs, **_UNDO}
-    for candidate, undo in undoing.items():
-        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-            tested, whole, _ = _trace(undo(values), row, begin, precision)
-        if tested.sum() >= _ENOUGH and whole.sum() >= _WHOLE * tested.sum():
+    tested, whole, _ = _trace(values, row, begin, precision)
+    if tested.sum() >= _ENOUGH and whole.sum() >= _WHOLE * tested.sum():
+        return Scale.ESTIMATED
+    for candidate, undo in _UNDO.items():
+        tested, whole, distinct = _trace_undone(undo, values, row, begin, precision)
+        if tested.sum() >= _ENOUGH and whole.sum() >= _WHOLE * tested.sum() and distinct.sum() >= _DISTINCT:
+            return candidate
+        if candidate in _NORMALISED_FIRST and _of_common_depth(np.add.reduceat(undo(values), begin)):
             return candidate
     smallest = np.minimum.reduceat(values, begin)[np.diff(matrix.indptr) >= _ENOUGH]
     if len(smallest) and np.median(smallest) > _LARGEST_STEP:
@@ -205,6 +211,13 @@ def scale_of_unclear(matrix: sp.csr_matrix) -> Scale:
     if matrix.shape[0] >= _ENOUGH_ROWS:
         return Scale.LOGARITHMS if variance_over_mean(matrix) < _LEAST_NOISE else Scale.ESTIMATED
     return Scale.ESTIMATED if _like_shallow(matrix).mean() > 0.5 else Scale.LOGARITHMS
+
+
+def _of_common_depth(sums: NDArray[np.float64]) -> bool:
+    """Whether rows sum to the same, a few rows to one of the depths that are in use."""
+    depth = float(np.median(sums))
+    alike = float(np.ptp(sums)) <= 1e-3 * depth
+    return alike and (len(sums) >= _DISTINCT or bool((np.abs(depth / _COMMON_DEPTHS - 1) < 1e-4).any()))
 
 
 def scaled_by_gene(matrix: sp.csr_matrix) -> bool:
@@ -249,13 +262,8 @@ def _trace(
     """
     largest_multiple, tolerance = precision
     smallest = np.minimum.reduceat(values, begin)
-    # Undone, Anscombe and Freeman-Tukey have zeros, which say nothing.
-    zero = values < 1e-3
-    if zero.any():
-        smallest = np.minimum.reduceat(np.where(zero, np.inf, values), begin)
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        multiple = values / smallest[row]
-    testable = np.isfinite(multiple) & (multiple < largest_multiple) & (multiple > 1 + tolerance) & ~zero
+    multiple = values / smallest[row]
+    testable = (multiple < largest_multiple) & (multiple > 1 + tolerance)
     tested = np.bincount(row[testable], minlength=len(begin))
     best, step = np.zeros_like(tested), smallest.copy()
     for divisor in range(1, most + 1):
@@ -265,6 +273,40 @@ def _trace(
         better &= ~((divisor > 1) & (best >= _WHOLE * tested))
         best[better], step[better] = whole[better], smallest[better] / divisor
     return tested, best, step
+
+
+def _trace_undone(
+    undo: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    values: NDArray[np.float64],
+    row: NDArray[np.int64],
+    begin: NDArray[np.int64],
+    precision: tuple[float, float],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Values of each row that can be tested after undoing a function, those that are whole, different ones of these.
+
+    Whole are multiples of the smallest value, or the values themselves: counts that were not normalised need not have a
+    one among them. Two values alone are whole by accident now and then, three different ones are not.
+    """
+    largest_multiple, tolerance = precision
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        undone = undo(values)
+        undone = np.where(undone < 1e-3, 0, undone)
+        smallest = np.minimum.reduceat(np.where(undone == 0, np.inf, undone), begin)
+        best: tuple[NDArray[np.int64], ...] = tuple(np.zeros(len(begin), np.int64) for _ in range(3))
+        for multiple in (undone / smallest[row], undone):
+            testable = np.isfinite(multiple) & (multiple < largest_multiple) & (multiple > 1 + tolerance)
+            nearest = np.rint(multiple[testable])
+            whole = np.abs(multiple[testable] - nearest) < tolerance
+            at = row[testable]
+            different = np.unique(at[whole] * int(largest_multiple + 1) + nearest[whole].astype(np.int64))
+            counts = (
+                np.bincount(at, minlength=len(begin)),
+                np.bincount(at[whole], minlength=len(begin)),
+                np.bincount(different // int(largest_multiple + 1), minlength=len(begin)),
+            )
+            better = counts[1] > best[1]
+            best = tuple(np.where(better, new, old) for new, old in zip(counts, best, strict=True))
+    return best[0], best[1], best[2]
 
 
 def variance_over_mean(matrix: sp.csr_matrix, n_genes: int = 20) -> float:
