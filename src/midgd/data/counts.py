@@ -177,8 +177,8 @@ class CountCheck:
         scale = scale_of_unclear(matrix)
         # A few rows among counts are counts like these, if nothing speaks against it.
         company = sum(self._n.get(kind, 0) for kind in (Scale.COUNTS, Scale.ESTIMATED, Scale.UNCLEAR))
-        odd = scale is Scale.LOGARITHMS
-        if n < _ENOUGH and (company > n if odd else company <= n):
+        kept = scale is Scale.LOGARITHMS and company > n
+        if n < _ENOUGH and (kept or (scale is Scale.ESTIMATED and company <= n)):
             self._warn(
                 "unclear",
                 f"{self.where} has {n} row{'s' if n > 1 else ''} of small values that are not whole, first "

@@ -97,6 +97,7 @@ _UNDO: dict[Scale, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     Scale.ANSCOMBE: lambda x: np.square(x / 2) - 3 / 8,
 }
 _LOGS = (Scale.LOG_E, Scale.LOG_2, Scale.LOG_10)
+_WITHOUT_ZEROS = (Scale.FREEMAN_TUKEY, Scale.ANSCOMBE)
 _NORMALISED_FIRST = (*_LOGS, Scale.SQUARE_ROOT)
 
 
@@ -163,15 +164,24 @@ def _scale_of_fractional(
     scale[steps] = np.where(step[steps] > _LARGEST_STEP, Scale.NORMALISED, Scale.ESTIMATED)
     open_rows &= ~steps
     for candidate, undo in _UNDO.items():
-        rows = open_rows & (largest <= LARGEST_LOG) if candidate in _LOGS else open_rows
+        rows = open_rows & _possible(candidate, matrix, largest)
         if rows.any():
-            tested, whole, distinct = _trace_undone(undo, values, row, begin, precision)
+            tested, whole, distinct, _ = _trace_undone(undo, values, row, begin, precision)
             found = rows & (tested >= _ENOUGH) & (whole >= _WHOLE * tested) & (distinct >= _DISTINCT)
             scale[found] = candidate
             open_rows &= ~found
     unclear = np.flatnonzero(open_rows & (scale == Scale.UNCLEAR))
     scale[unclear[~_like_shallow(matrix[unclear])]] = Scale.UNCLEAR_LARGE
     return scale
+
+
+def _possible(candidate: Scale, matrix: sp.csr_matrix, largest: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Logarithms are never large; of some functions no value is zero."""
+    if candidate in _LOGS:
+        return largest <= LARGEST_LOG
+    if candidate in _WITHOUT_ZEROS:
+        return np.diff(matrix.indptr) == matrix.shape[1]
+    return np.ones(matrix.shape[0], dtype=bool)
 
 
 def _like_shallow(matrix: sp.csr_matrix) -> NDArray[np.bool_]:
@@ -199,9 +209,12 @@ def scale_of_unclear(matrix: sp.csr_matrix) -> Scale:
     tested, whole, _ = _trace(values, row, begin, precision)
     if tested.sum() >= _ENOUGH and whole.sum() >= _WHOLE * tested.sum():
         return Scale.ESTIMATED
+    largest = np.maximum.reduceat(values, begin)
     for candidate, undo in _UNDO.items():
-        tested, whole, distinct = _trace_undone(undo, values, row, begin, precision)
-        if tested.sum() >= _ENOUGH and whole.sum() >= _WHOLE * tested.sum() and distinct.sum() >= _DISTINCT:
+        if not _possible(candidate, matrix, largest).all():
+            continue
+        tested, whole, _, distinct = _trace_undone(undo, values, row, begin, precision)
+        if tested.sum() >= _ENOUGH and whole.sum() >= _WHOLE * tested.sum() and distinct >= _DISTINCT:
             return candidate
         if candidate in _NORMALISED_FIRST and _of_common_depth(np.add.reduceat(undo(values), begin)):
             return candidate
@@ -281,24 +294,29 @@ def _trace_undone(
     row: NDArray[np.int64],
     begin: NDArray[np.int64],
     precision: tuple[float, float],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int]:
     """Values of each row that can be tested after undoing a function, those that are whole, different ones of these.
 
     Whole are multiples of the smallest value, or the values themselves: counts that were not normalised need not have a
-    one among them. Two values alone are whole by accident now and then, three different ones are not.
+    one among them; values that were whole before say nothing then. Of different ones only those that were fractional
+    count, for each row and, last, for all rows together.
     """
     largest_multiple, tolerance = precision
+    fractional = values != np.rint(values)
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         undone = undo(values)
         undone = np.where(undone < 1e-3, 0, undone)
         smallest = np.minimum.reduceat(np.where(undone == 0, np.inf, undone), begin)
         best: tuple[NDArray[np.int64], ...] = tuple(np.zeros(len(begin), np.int64) for _ in range(3))
-        for multiple in (undone / smallest[row], undone):
+        in_all = 0
+        for multiple in (undone / smallest[row], np.where(fractional, undone, np.inf)):
             testable = np.isfinite(multiple) & (multiple < largest_multiple) & (multiple > 1 + tolerance)
             nearest = np.rint(multiple[testable])
             whole = np.abs(multiple[testable] - nearest) < tolerance
             at = row[testable]
-            different = np.unique(at[whole] * int(largest_multiple + 1) + nearest[whole].astype(np.int64))
+            told = whole & fractional[testable]
+            different = np.unique(at[told] * int(largest_multiple + 1) + nearest[told].astype(np.int64))
+            in_all = max(in_all, len(np.unique(nearest[told])))
             counts = (
                 np.bincount(at, minlength=len(begin)),
                 np.bincount(at[whole], minlength=len(begin)),
@@ -306,7 +324,7 @@ def _trace_undone(
             )
             better = counts[1] > best[1]
             best = tuple(np.where(better, new, old) for new, old in zip(counts, best, strict=True))
-    return best[0], best[1], best[2]
+    return best[0], best[1], best[2], in_all
 
 
 def variance_over_mean(matrix: sp.csr_matrix, n_genes: int = 20) -> float:
