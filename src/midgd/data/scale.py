@@ -24,7 +24,7 @@ FRACTIONAL = 0.05
 # Values beside the smallest one that a trace is read from, and the share of them that must be whole.
 _ENOUGH, _WHOLE = 8, 0.95
 # Different multiples that must be among them, when a function was undone: two are whole by accident now and then.
-_DISTINCT = 3
+_DISTINCT, _DISTINCT_COARSE = 3, 5
 # Largest multiple of the smallest value that single precision still shows to be whole, and how whole it must be; the
 # same for values in half precision or rounded to three digits.
 _FINE, _COARSE = (2_000.0, 0.02), (8.0, 0.1)
@@ -165,7 +165,8 @@ def _scale_of_fractional(
     open_rows &= ~steps
     for candidate, undo in _UNDO.items():
         rows = open_rows & _possible(candidate, matrix, largest)
-        if rows.any():
+        # In coarse values a row shows multiples by accident now and then: only many rows tell.
+        if rows.any() and precision is _FINE:
             tested, whole, distinct, _ = _trace_undone(undo, values, row, begin, precision)
             found = rows & (tested >= _ENOUGH) & (whole >= _WHOLE * tested) & (distinct >= _DISTINCT)
             scale[found] = candidate
@@ -214,7 +215,8 @@ def scale_of_unclear(matrix: sp.csr_matrix) -> Scale:
         if not _possible(candidate, matrix, largest).all():
             continue
         tested, whole, _, distinct = _trace_undone(undo, values, row, begin, precision)
-        if tested.sum() >= _ENOUGH and whole.sum() >= _WHOLE * tested.sum() and distinct >= _DISTINCT:
+        least = _DISTINCT if precision is _FINE else _DISTINCT_COARSE
+        if tested.sum() >= _ENOUGH and whole.sum() >= _WHOLE * tested.sum() and distinct >= least:
             return candidate
         if candidate in _NORMALISED_FIRST and _of_common_depth(np.add.reduceat(undo(values), begin)):
             return candidate
@@ -307,6 +309,9 @@ def _trace_undone(
         undone = undo(values)
         undone = np.where(undone < 1e-3, 0, undone)
         smallest = np.minimum.reduceat(np.where(undone == 0, np.inf, undone), begin)
+        # Squares of multiples are multiples: where the values as they are have a common step, nothing was undone.
+        steps = values / np.minimum.reduceat(np.where(undone == 0, np.inf, values), begin)[row]
+        plain = np.abs(steps - np.rint(steps)) < tolerance
         best: tuple[NDArray[np.int64], ...] = tuple(np.zeros(len(begin), np.int64) for _ in range(3))
         in_all = 0
         for multiple in (undone / smallest[row], np.where(fractional, undone, np.inf)):
@@ -314,11 +319,14 @@ def _trace_undone(
             nearest = np.rint(multiple[testable])
             whole = np.abs(multiple[testable] - nearest) < tolerance
             at = row[testable]
+            tested = np.bincount(at, minlength=len(begin))
+            counts_already = np.bincount(at[plain[testable]], minlength=len(begin)) >= _WHOLE * tested
+            whole &= ~counts_already[at]
             told = whole & fractional[testable]
             different = np.unique(at[told] * int(largest_multiple + 1) + nearest[told].astype(np.int64))
             in_all = max(in_all, len(np.unique(nearest[told])))
             counts = (
-                np.bincount(at, minlength=len(begin)),
+                tested,
                 np.bincount(at[whole], minlength=len(begin)),
                 np.bincount(different // int(largest_multiple + 1), minlength=len(begin)),
             )

@@ -36,7 +36,10 @@ UNKNOWN = "unknown to the reference"
 # Why an unknown name is no gene of the reference; the first pattern that fits.
 _KINDS_OF_UNKNOWN = (
     (SPIKE_IN, re.compile(r"(GRCh38_+)?ERCC[-_.]\d+|SIRV\d+|spike[-_. ]?in", re.IGNORECASE)),
-    (OTHER_SPECIES, re.compile(r"(mm\d+|GRC[mz]\d+|mouse|mus_musculus|rn\d|rat|mRatBN\S*|danRer\d+)[_\-.: ]+\S", re.I)),
+    (
+        OTHER_SPECIES,
+        re.compile(r"(mm\d+|GRC[mz]\d+|mouse|mus_musculus|rn\d(?=_)|rat|mRatBN\S*|danRer\d+)[_\-.: ]+\S", re.I),
+    ),
     (OTHER_SPECIES, re.compile(r"ENS(?!G\d|T\d|P\d)[A-Z]{3,6}[GTP]\d{5}|FBgn\d|WBGene\d")),
     (
         CONTROL,
