@@ -29,6 +29,38 @@ def test_errors_are_one_line(counts_file, tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+def test_an_output_is_checked_before_the_work(counts_file, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("midgd.tl.infer_mirna", lambda *_, **__: pytest.fail("the work has begun"))
+    there = tmp_path / "there.h5ad"
+    there.write_text("mine")
+    for output, message in {
+        tmp_path / "nowhere" / "out.h5ad": "nowhere of the output does not exist",
+        tmp_path / "out.csv": "out.csv must end in .h5ad or .zarr",
+        there: "exists already; choose a new name or replace it with --overwrite",
+    }.items():
+        assert main(["infer", str(counts_file), str(output)]) == 1
+        assert message in capsys.readouterr().err
+    assert there.read_text() == "mine"
+
+
+@pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
+def test_an_output_is_replaced_when_asked(counts_file, tmp_path, suffix):
+    output = tmp_path / f"out{suffix}"
+    for level in ("stem-loop", "mature"):
+        assert main(["infer", str(counts_file), str(output), "--level", level, "--overwrite", "--refine", "0"]) == 0
+    result = ad.read_zarr(output) if suffix == ".zarr" else ad.read_h5ad(output)
+    assert "hsa-miR-21-5p" in result.obsm["mirna"] and output.is_dir() == (suffix == ".zarr")
+    assert [path.name for path in tmp_path.iterdir()] == [output.name]
+
+
+def test_version_and_progress(counts_file, tmp_path, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert stopped.value.code == 0 and capsys.readouterr().out == f"midgd {midgd.__version__}\n"
+    assert main(["infer", str(counts_file), str(tmp_path / "out.h5ad"), "--refine", "0", "--counts", "trust"]) == 0
+    assert ad.read_h5ad(tmp_path / "out.h5ad").uns["mirna"]["params"]["counts"] == "trust"
+
+
 def test_references(capsys):
     assert main(["references"]) == 0
     assert "default" in capsys.readouterr().out

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
+
+from midgd import __version__
+from midgd.files import READS, check_output, read_file, write_file
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -15,22 +17,27 @@ def main(arguments: list[str] | None = None) -> int:
         options.run(options)
     except (ValueError, TypeError, KeyError, OSError, ImportError) as error:
         message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        print(f"midgd: {message}", file=sys.stderr)
+        print("midgd:", " ".join(str(message).split()), file=sys.stderr)
         return 1
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="midgd", description="microRNA inferred from mRNA")
+    parser.add_argument("--version", action="version", version=f"midgd {__version__}")
     commands = parser.add_subparsers(required=True, metavar="command")
 
     demo = commands.add_parser("demo", help="infer miRNA in 700 real PBMCs and draw it")
     demo.add_argument("--output", type=Path, default=Path("figures"), help="folder of the figures (default: figures)")
     demo.set_defaults(run=_demo)
 
-    infer = commands.add_parser("infer", help="infer miRNA for the cells of an h5ad file")
-    infer.add_argument("input", type=Path, help="h5ad with counts")
-    infer.add_argument("output", type=Path, help="h5ad to write: the input with the results in obsm, obs and uns")
+    infer = commands.add_parser("infer", help="infer miRNA for the cells of a file")
+    infer.add_argument("input", type=Path, help=f"counts: {READS}")
+    infer.add_argument("output", type=Path, help=".h5ad or .zarr to write: the input with results in obsm, obs and uns")
+    infer.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    infer.add_argument("--modality", help="modality of a MuData that holds the mRNA (default: found by its name)")
+    infer.add_argument("--transpose", action="store_true", help="the table has genes as rows")
+    infer.add_argument("--counts", default="check", help="trust: take values of any scale for counts (default: check)")
     infer.add_argument("--reference", default="default", help="name or folder (default: default)")
     infer.add_argument("--layer", help="layer that holds the counts (default: X)")
     infer.add_argument("--use-raw", action="store_true", help="take the counts from raw")
@@ -67,21 +74,18 @@ def _demo(options: argparse.Namespace) -> None:
 
 
 def _infer(options: argparse.Namespace) -> None:
-    import anndata as ad
-
+    check_output(options.output, options.overwrite)
+    from midgd.settings import logger
     from midgd.tl import infer_mirna
 
-    if not options.input.is_file():
-        raise FileNotFoundError(f"{options.input} does not exist.")
-    adata = ad.read_h5ad(options.input)
-    given = {name: value for name, value in vars(options).items() if name not in ("input", "output", "run")}
+    own = ("input", "output", "run", "overwrite", "modality", "transpose")
+    given = {name: value for name, value in vars(options).items() if name not in own}
+    logger.info("reading %s", options.input)
+    adata = read_file(options.input, modality=options.modality, transpose=options.transpose)
+    logger.info("inferring miRNA of %s cells x %s columns", f"{adata.n_obs:,}", f"{adata.n_vars:,}")
     infer_mirna(adata, **given)
-    partial = options.output.with_name(f".{options.output.name}.part")
-    try:
-        adata.write_h5ad(partial)
-        os.replace(partial, options.output)
-    finally:
-        partial.unlink(missing_ok=True)
+    logger.info("writing %s", options.output)
+    write_file(adata, options.output)
 
 
 def _references(options: argparse.Namespace) -> None:

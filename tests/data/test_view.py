@@ -125,11 +125,14 @@ def test_unusable_data(adata: ad.AnnData, change: Callable, options: dict, messa
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda a: a.to_df().assign(cell_type="B"), "1 columns that are not numbers ('cell_type')"),
+        (lambda a: a.to_df().assign(cell_type="B"), "1 columns that are not numbers ('cell_type'; "),
         (lambda a: a.X.toarray(), "ndarray has no gene names: wrap it in pandas.DataFrame"),
         (lambda a: a.X, "csr_matrix has no gene names"),
         (lambda a: "a.h5ad", "got str"),
-        (lambda a: mudata.MuData({"rna": a, "prot": a.copy()}), "'rna', 'prot': pass the one with the mRNA"),
+        (
+            lambda a: mudata.MuData({"rna": a, "prot": a.copy()}),
+            "'rna', 'prot': pass the one with the mRNA, mdata['rna']",
+        ),
         (lambda a: ad.AnnData(np.array([["x", "y"]])), "counts are numbers"),
     ],
 )

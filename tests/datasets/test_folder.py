@@ -80,13 +80,17 @@ def test_ambiguous_orientation(folder):
 
 @pytest.mark.parametrize(
     ("value", "match"),
-    [(-1, r"negative values \(smallest -1\)"), (np.nan, "1 values are missing"), ("high", "column 'A' holds text")],
+    [
+        (-1, r"has negative values, first in row 0 \('s1'\) \(smallest -1\)"),
+        (np.nan, r"has NaN or infinite values, first in row 0 \('s1'\)"),
+        ("high", "column 'A' holds text"),
+    ],
 )
 def test_bad_values(folder, value, match):
     bad = MRNA.astype(object)
     bad.iloc[0, 0] = value
     write(folder, mrna=bad, mirna=MIRNA)
-    with pytest.raises(ValueError, match=rf"mrna\.tsv: .*{match}"):
+    with pytest.raises(ValueError, match=rf"mrna\.tsv:? .*{match}"):
         read_folder(folder)
 
 
@@ -105,6 +109,49 @@ def test_sample_names_occur_once(folder):
     write(folder, mrna=MRNA, obs=pd.concat([OBS, OBS.iloc[:1]]))
     with pytest.raises(ValueError, match=r"obs\.tsv: sample names occur more than once: \['s1'\]"):
         read_folder(folder)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_sample_names_twice_in_the_header(folder, flip):
+    twice = MRNA.set_axis(["s1", "s1", "s3", "s4"], axis=0)
+    write(folder, mrna=twice.T if flip else twice, mirna=MIRNA.T, obs=OBS)
+    with pytest.raises(ValueError, match=r"mrna\.tsv: sample names occur more than once: \['s1'\]"):
+        read_folder(folder)
+
+
+def test_a_header_of_r_lacks_the_first_name(folder):
+    write(folder, mirna=MIRNA)
+    text = MRNA.T.to_csv(sep="\t")
+    (folder / "mrna.tsv").write_text(text[1:])  # write.table: no tab before the first sample
+    assert read_folder(folder)["rna"].to_df().equals(MRNA.astype(np.float32))
+
+
+def test_summary_rows_are_no_genes(folder, caplog, monkeypatch):
+    monkeypatch.setattr(_folder.logger, "propagate", True)
+    summary = pd.DataFrame(10**6, ["__no_feature", "__not_aligned", "N_unmapped"], SAMPLES)
+    write(folder, mrna=pd.concat([summary, MRNA.T]), mirna=MIRNA)
+    with caplog.at_level(logging.INFO, "midgd"):
+        assert list(read_folder(folder)["rna"].var_names) == list(MRNA)
+    assert "left out __no_feature, __not_aligned, N_unmapped" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("change", "looks"), [(lambda x: np.log2(x + 1), "log-normalised"), (lambda x: np.sqrt(x), "square roots")]
+)
+def test_other_scales_are_refused(folder, change, looks):
+    many = pd.DataFrame(RNG.poisson(20.0, (4, 60)), SAMPLES, [f"G{i}" for i in range(60)])
+    write(folder, mrna=change(many), mirna=MIRNA)
+    with pytest.raises(ValueError, match=rf"mrna\.tsv looks .*{looks}.*\('s1'\).*Give raw counts"):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+def test_encodings(folder, encoding, caplog, monkeypatch):
+    monkeypatch.setattr(_folder.logger, "propagate", True)
+    write(folder, mirna=MIRNA)
+    MRNA.rename_axis("Gène").to_csv(folder / "mrna.tsv", sep="\t", encoding=encoding)
+    assert read_folder(folder)["rna"].to_df().equals(MRNA.astype(np.float32))
+    assert ("read as Latin-1" in caplog.text) == (encoding == "latin-1")
 
 
 def test_missing_tables(folder):

@@ -53,6 +53,18 @@ def match(*names: object) -> list[int]:
         ("titf1|7080", "NKX2-1"),
         ("GRCh38_CD3E", "CD3E"),
         ("hg19______CD3E", "CD3E"),
+        ("GRCh38-CD3E", "CD3E"),  # Seurat has no underscores
+        ("GRCh38.HLA.A", "HLA-A"),
+        ("GRCh38_ENSG00000198851.14", "CD3E"),
+        ("rna:CD3E", "CD3E"),
+        ("gene-CD3E", "CD3E"),
+        ("HLA.A", "HLA-A"),  # R's make.names
+        ("HLA_A", "HLA-A"),
+        ("hla.a", "HLA-A"),
+        ("NKX2.1", "NKX2-1"),
+        ("CD3E|NM_000733.3|PolyA_1", "CD3E"),
+        ("CD3E|ENSG00000198851", "CD3E"),
+        ("ENSG00000198851.9.CD3E", "CD3E"),
     ],
 )
 def test_forms_of_a_name(name: str, symbol: str) -> None:
@@ -61,15 +73,35 @@ def test_forms_of_a_name(name: str, symbol: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["", "  ", "?|100130426", "ENSG99999999999", "ENSMUSG00000198851", "GONE", "ABSENT", "mm10_CD3E", None, np.nan, 3],
+    [
+        "",
+        "  ",
+        "?|100130426",
+        "ENSG99999999999",
+        "ENSMUSG00000198851",
+        "GONE",
+        "ABSENT",
+        "mm10_CD3E",
+        None,
+        np.nan,
+        3,
+        "CD3E_g1",
+        "sgCD3E",
+        "CD3E|antibody",
+        "ENSG00000198851_g1",
+        "ENSG00000198851-2",
+        "ENSG00000198851_sgRNA_3",
+        "CD3E_TotalSeqB",
+        "mm10___Cd3e",
+        "X",
+    ],
 )
 def test_unknown_names(name: object) -> None:
     assert match(name) == [-1]
 
 
-def test_unique_suffix_needs_the_stem_in_the_query() -> None:
-    assert match("TBCE", "TBCE-1", "TBCE.2") == [2, 2, 2]
-    assert match("TBCE-1") == [-1]
+def test_a_name_and_a_number_is_another_name() -> None:
+    assert match("TBCE", "TBCE-1", "TBCE.2") == [2, -1, -1]
     assert match("NKX2", "NKX2-1", "KRTAP5-1") == [-1, 4, 3]
 
 

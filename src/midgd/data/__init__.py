@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from midgd.data.counts import CountCheck, check_counts, empty_rows
-from midgd.data.rows import RowSource, is_dask
-from midgd.data.view import CountView, read_counts
+from midgd.data.rows import RowSource, as_chunk, is_dask
+from midgd.data.view import OVERRIDE, CountView, read_counts, rna_modality
 
-__all__ = ["CountCheck", "CountView", "RowSource", "check_counts", "empty_rows", "is_dask", "read_counts"]
+__all__ = [
+    "OVERRIDE",
+    "CountCheck",
+    "CountView",
+    "RowSource",
+    "as_chunk",
+    "check_counts",
+    "empty_rows",
+    "is_dask",
+    "read_counts",
+    "rna_modality",
+]

@@ -10,34 +10,38 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from midgd.data.rows import as_chunk
+from midgd.data.scale import LOOKS, RECOVER, RowScales, Scale, row_scales, scale_of_unclear, scaled_by_gene
+from midgd.data.suspicion import WholeNumbers
+from midgd.data.waiting import WaitingRows
 from midgd.settings import logger
 
 DEFAULT_HINT = "Pass raw counts, for instance with layer='counts', or use_raw=True if adata.raw holds them"
-_RECOVER = "; if only the logarithms are left, np.expm1 (or 2**x - 1) gives values in proportion to counts"
 
-# Rows judged for the scale of the matrix: enough to be sure, and the same rows whatever the size of the chunks.
+# Rows after which the scale of the matrix is judged for the first time, whatever the size of the chunks.
 _JUDGED_ROWS = 256
-# No logarithm of a count, TPM or RSEM value is larger: 2**25 is 34 million.
-_LARGEST_LOG = 25.0
-# log2(count + 1) is whole for counts of 1, 3, 7, so that a logarithm may have as few fractional values as this.
-_FRACTIONAL = 0.05
+# Rows of small fractional values that are judged together, once there are as many.
+_TOGETHER, _ENOUGH = 256, 20
+# A row of whole numbers is sure to hold counts if one is at least this: log2(count + 1) of 1 and 3 are whole too.
+_SURE = 4
+# Of values that are no counts, one row in so many passes for counts by accident.
+_ACCIDENTS = 9
+# Among counts, this many normalised rows are no accident; among normalised rows, a smaller share of whole ones is.
+_NORMALISED_ROWS, _WHOLE_SHARE = 3, 0.1
+_LARGEST = float(np.finfo(np.float32).max)
+_ERRORS = tuple(scale for scale in LOOKS if scale is not Scale.NORMALISED)
 
 
 @dataclass
 class CountCheck:
     """Check a matrix for counts, a chunk at a time.
 
-    Values are checked in every chunk: NaN, infinite and negative ones are errors. The scale is judged once, on the
-    first 256 rows with any counts: logarithms, fractions and z-scores are errors, a constant depth is a warning.
-    Estimated counts (RSEM, salmon), TPM, FPKM and corrected UMIs pass although they are not whole.
-
-    How the scale is judged. Whole numbers are counts. Otherwise:
-
-    1. All rows have the same sum: the matrix was normalised. A sum of 1 means fractions (error); with any other
-       sum the values are in proportion to counts, but the depth of each cell is lost (warning).
-    2. No value exceeds 1 and no row sums to more than 1: fractions of a part of the genes (error).
-    3. No value of any row exceeds 25 and more than 5 % are fractional: logarithms, or values scaled without centring
-       (error). Logarithms are never larger, and among 256 rows of real counts some gene always is.
+    Values are checked in every row: NaN, infinite and negative ones are errors, and values too large for single
+    precision. So is the scale, see :mod:`midgd.data.scale`: logarithms, square roots and fractions are errors, and so
+    is a matrix in which some rows hold counts and others something else. Estimated counts (RSEM, salmon), TPM, FPKM
+    and corrected counts (SoupX, CellBender, decontX) of any depth pass. Warned about, once each: a common depth of
+    all rows, and whole numbers that are unlikely to be counts (binarised, rounded logarithms, rounded normalised
+    values), see :mod:`midgd.data.suspicion`.
 
     Parameters
     ----------
@@ -49,17 +53,29 @@ class CountCheck:
         Do not judge the scale; only values are checked.
     hint
         What the messages advise.
+    override
+        How to insist that the values are counts; ends the messages about the scale.
     """
 
     where: str
     row_names: Sequence[str] | None = None
     allow_fractional: bool = False
     hint: str = DEFAULT_HINT
+    override: str = ""
     _judged: bool = field(default=False, init=False, repr=False)
     _sums: list[float] = field(default_factory=list, init=False, repr=False)
     _largest: float = field(default=0.0, init=False, repr=False)
-    _n_values: int = field(default=0, init=False, repr=False)
-    _n_fractional: int = field(default=0, init=False, repr=False)
+    _any_fractional: bool = field(default=False, init=False, repr=False)
+    _first: dict[Scale, int] = field(default_factory=dict, init=False, repr=False)
+    _n: dict[Scale, int] = field(default_factory=dict, init=False, repr=False)
+    _unclear: dict[Scale, WaitingRows] = field(
+        default_factory=lambda: {Scale.UNCLEAR: WaitingRows(), Scale.UNCLEAR_LARGE: WaitingRows()},
+        init=False,
+        repr=False,
+    )
+    _estimated: WaitingRows = field(default_factory=WaitingRows, init=False, repr=False)
+    _whole_numbers: WholeNumbers = field(default_factory=WholeNumbers, init=False, repr=False)
+    _warned: set[str] = field(default_factory=set, init=False, repr=False)
 
     def update(self, chunk: Any, first_row: int = 0) -> None:
         """Check the next rows.
@@ -74,27 +90,40 @@ class CountCheck:
         Raises
         ------
         ValueError
-            If values are NaN, infinite or negative, or the scale is not that of counts.
+            If values are NaN, infinite, negative or too large, or the scale is not that of counts.
         """
-        values = chunk.data if sp.issparse(chunk) else np.asarray(chunk)
+        chunk = as_chunk(chunk)
+        values = chunk.data if sp.issparse(chunk) else chunk
         if values.size:
             self._check_values(chunk, float(values.min()), float(values.max()), first_row)
-        if not self._judged and not self.allow_fractional:
-            self._collect(chunk)
-            if len(self._sums) == _JUDGED_ROWS:
-                self.finish()
+        if self.allow_fractional or not values.size:
+            return
+        matrix = sp.csr_matrix(chunk)
+        if not matrix.data.all():
+            matrix = matrix.copy()
+            matrix.eliminate_zeros()
+        if not self._judged:
+            filled = np.flatnonzero(np.diff(matrix.indptr))
+            if len(filled) >= (missing := _JUDGED_ROWS - len(self._sums)):
+                end = int(filled[missing - 1]) + 1
+                self._see(matrix[:end], first_row)
+                wrong = self._judge(_ENOUGH)
+                matrix, first_row = matrix[end:], first_row + end
+                if wrong is not None:
+                    self._see(matrix, first_row)  # counts further on make it a mixture
+                    self._refuse(wrong)
+        self._see(matrix, first_row)
 
     def finish(self) -> None:
-        """Judge the scale of a matrix with fewer rows; does nothing if it has been judged.
+        """Judge what has not been judged yet; call it when all rows have been seen.
 
         Raises
         ------
         ValueError
             If the scale is not that of counts.
         """
-        if not self._judged and not self.allow_fractional:
-            self._judged = True
-            self._judge()
+        if not self.allow_fractional and (wrong := self._judge(1)) is not None:
+            self._refuse(wrong)
 
     def _check_values(self, chunk: Any, smallest: float, largest: float, first_row: int) -> None:
         # NaN and infinity show in the extremes: good chunks cost two reductions and no copy.
@@ -109,43 +138,143 @@ class CountCheck:
             scaled = (matrix.data < 0).sum() > 0.1 * matrix.nnz
             self._fail(
                 f"has negative values, first in {self._name(row)} (smallest {smallest:.3g})"
-                + ("; it looks scaled (z-scores) or centred" if scaled else ""),
+                + ("; it looks scaled (z-scores), centred, regressed or made of residuals" if scaled else ""),
             )
+        if largest > _LARGEST:
+            matrix = sp.csr_matrix(chunk)
+            row = first_row + _first_row(matrix, matrix.data > _LARGEST)
+            self._fail(f"has values too large for single precision, first in {self._name(row)} ({largest:.3g})")
 
-    def _collect(self, chunk: Any) -> None:
-        matrix = sp.csr_matrix(chunk)
-        matrix = matrix[np.flatnonzero(~empty_rows(matrix))[: _JUDGED_ROWS - len(self._sums)]]
-        if matrix.shape[0]:
-            values = matrix.data[matrix.data != 0]
-            self._sums.extend(np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel().tolist())
-            self._largest = max(self._largest, float(values.max()))
-            self._n_values += values.size
-            self._n_fractional += int((values != np.rint(values)).sum())
+    def _see(self, matrix: sp.csr_matrix, first_row: int) -> None:
+        seen = row_scales(matrix)
+        if not self._judged:
+            self._sums.extend(seen.sums[seen.n_values > 0].tolist())
+        self._largest = max(self._largest, float(seen.largest.max(initial=0)))
+        self._any_fractional |= bool(seen.n_fractional.any())
+        self._whole_numbers.update(seen, matrix.shape[1], first_row)
+        self._count(seen, first_row)
+        for scale, waiting in self._unclear.items():
+            rows = np.flatnonzero(seen.scale == scale)
+            waiting.put(first_row + rows, matrix[rows])
+            while len(waiting) >= _TOGETHER:
+                self._judge_unclear(waiting, _TOGETHER)
+        if not self._judged:
+            rows = np.flatnonzero(np.isin(seen.scale, (Scale.ESTIMATED, Scale.UNCLEAR, Scale.UNCLEAR_LARGE)))
+            self._estimated.put(first_row + rows, matrix[rows])
+        self._refuse_mixture()
 
-    def _judge(self) -> None:
-        if self._n_fractional == 0:
+    def _count(self, seen: RowScales, first_row: int) -> None:
+        for scale in map(Scale, np.unique(seen.scale)):
+            of_scale = seen.scale == scale
+            self._n[scale] = self._n.get(scale, 0) + int(of_scale.sum())
+            if scale in (Scale.COUNTS, Scale.ESTIMATED):
+                of_scale &= seen.largest >= _SURE
+            if of_scale.any():
+                self._first.setdefault(scale, first_row + int(np.argmax(of_scale)))
+
+    def _judge_unclear(self, waiting: WaitingRows, n: int) -> None:
+        rows, matrix = waiting.take(n)
+        scale = scale_of_unclear(matrix)
+        # A few rows among counts are counts like these, if nothing speaks against it.
+        company = sum(self._n.get(kind, 0) for kind in (Scale.COUNTS, Scale.ESTIMATED, Scale.UNCLEAR))
+        kept = scale is Scale.LOGARITHMS and company > n
+        if n < _ENOUGH and (kept or (scale is Scale.ESTIMATED and company <= n)):
+            self._warn(
+                "unclear",
+                f"{self.where} has {n} row{'s' if n > 1 else ''} of small values that are not whole, first "
+                f"{self._name(rows[0])}: taken for corrected counts, but so few rows cannot be told from logarithms",
+            )
             return
-        sums = np.asarray(self._sums)
-        whole = float(np.median(sums))
-        constant = len(sums) > 2 and np.ptp(sums) <= 1e-3 * whole
-        if self._largest <= 1 and sums.max() <= 1.001:
-            self._fail(f"looks like fractions of a total: no row sums to more than {sums.max():.3g}")
-        if constant:
-            logger.warning(
-                "every row of %s sums to about %.6g: the values are normalised and the depth of each cell is lost. "
-                "Raw counts are better where you have them",
-                self.where,
-                whole,
-            )
-        elif self._largest < _LARGEST_LOG and self._n_fractional > _FRACTIONAL * self._n_values:
-            self._fail(
-                f"looks log-normalised or scaled: {self._n_fractional / self._n_values:.0%} of the values are not "
-                f"whole and none of the first {len(sums):,} rows with counts has a value above {self._largest:.3g}",
-                end=_RECOVER,
-            )
+        if scale is Scale.ESTIMATED:
+            return
+        self._n[scale] = self._n.get(scale, 0) + n
+        self._first[scale] = min(self._first.get(scale, int(rows[0])), int(rows[0]))
 
-    def _name(self, row: int) -> str:
-        return f"row {row}" if self.row_names is None else f"row {row} ({str(self.row_names[row])!r})"
+    def _judge(self, enough_unclear: int) -> Scale | None:
+        """All that takes more than a row, at the 256th row with counts and at the end: the scale if it is wrong."""
+        for waiting in self._unclear.values():
+            if len(waiting) >= enough_unclear:
+                self._judge_unclear(waiting, len(waiting))
+        self._refuse_mixture()
+        self._refuse_half_normalised()
+        sums = np.asarray(self._sums)
+        if not self._judged and self._any_fractional and self._largest <= 1 and sums.max(initial=0) <= 1.001:
+            self._first[Scale.FRACTIONS] = 0
+        if wrong := [scale for scale in _ERRORS if scale in self._first]:
+            return min(wrong, key=self._first.__getitem__)
+        if not self._judged:
+            self._judged = True
+            self._warn_of_common_depth(sums)
+            if len(self._estimated) and scaled_by_gene(self._estimated.take(len(self._estimated))[1]):
+                self._warn(
+                    "scaled",
+                    f"the values of {self.where} look divided by a number of each gene's own (scaled to unit variance, "
+                    "or by the length): the answer is worse. Raw counts are better where you have them",
+                )
+        for kind, message in self._whole_numbers.findings(self.where, self._name):
+            self._warn(kind, message)
+        return None
+
+    def _warn_of_common_depth(self, sums: NDArray[np.float64]) -> None:
+        n = len(sums)
+        whole = float(np.median(sums)) if n else 0.0
+        spread = float(np.ptp(sums)) if n else 0.0
+        lost = "the depth of each cell is lost. Raw counts are better where you have them"
+        if self._any_fractional and n > 2 and spread <= 1e-3 * whole:
+            self._warn(
+                "depth", f"every row of {self.where} sums to about {whole:.6g}: the values are normalised and {lost}"
+            )
+        elif not self._any_fractional and n >= 10 and whole >= 1e3 and 0 < spread <= 0.02 * whole:
+            self._warn(
+                "depth",
+                f"every row of {self.where} sums to nearly the same, about {whole:.6g}: the values look normalised and "
+                f"rounded, and {lost}",
+            )
+        elif 2 * self._n.get(Scale.NORMALISED, 0) > n:
+            first = self._name(self._first[Scale.NORMALISED])
+            self._warn("depth", f"rows of {self.where} look normalised to a common depth, first {first}: {lost}")
+
+    def _refuse_mixture(self) -> None:
+        sure = [self._first[scale] for scale in (Scale.COUNTS, Scale.ESTIMATED) if scale in self._first]
+        if sure and (wrong := [scale for scale in _ERRORS if scale in self._first]):
+            other = min(wrong, key=self._first.__getitem__)
+            n_sure = self._n.get(Scale.COUNTS, 0) + self._n.get(Scale.ESTIMATED, 0)
+            if self._n[other] > _ACCIDENTS * n_sure:
+                self._refuse(other)
+            self._mixture(min(sure), other)
+
+    def _refuse_half_normalised(self) -> None:
+        # A normalised row can be whole by accident.
+        whole, normalised = self._n.get(Scale.COUNTS, 0), self._n.get(Scale.NORMALISED, 0)
+        if normalised >= _NORMALISED_ROWS and whole >= _WHOLE_SHARE * normalised and Scale.COUNTS in self._first:
+            self._mixture(self._first[Scale.COUNTS], Scale.NORMALISED)
+
+    def _mixture(self, sure: int, other: Scale) -> NoReturn:
+        self._fail(
+            f"mixes scales: {self._name(sure)} is the first with counts, {self._name(self._first[other])} the first "
+            f"with values that look {LOOKS[other]}",
+            "Bring all rows back to counts. ",
+            self._insist(),
+        )
+
+    def _refuse(self, scale: Scale) -> NoReturn:
+        first = self._name(self._first[scale])
+        looks = f"looks {LOOKS[scale]}, first in {first}"
+        if scale is Scale.FRACTIONS:
+            self._fail(f"{looks}: no row sums to more than {max(self._sums, default=0):.3g}", end=self._insist())
+        recover = f"; if nothing else is left, {RECOVER[scale]} gives values in proportion to counts"
+        self._fail(looks, end=recover + self._insist())
+
+    def _insist(self) -> str:
+        return f". {self.override}" if self.override else ""
+
+    def _warn(self, kind: str, message: str) -> None:
+        if kind not in self._warned:
+            self._warned.add(kind)
+            logger.warning("%s", message)
+
+    def _name(self, row: int | np.integer) -> str:
+        return f"row {row}" if self.row_names is None else f"row {row} ({str(self.row_names[int(row)])!r})"
 
     def _fail(self, what: str, advice: str = "", end: str = "") -> NoReturn:
         raise ValueError(f"{self.where} {what}, but midgd needs raw counts. {advice}{self.hint}{end}.")
@@ -160,10 +289,7 @@ def check_counts(
     allow_fractional: bool = False,
     hint: str = DEFAULT_HINT,
 ) -> None:
-    """Check one chunk, or a whole matrix, for counts; see :class:`CountCheck` for what is refused.
-
-    Over several chunks use :class:`CountCheck`: a single shallow cell with corrected counts has small fractional
-    values too, and only the whole matrix tells it from logarithms.
+    """Check a whole matrix for counts; see :class:`CountCheck` for what is refused.
 
     Raises
     ------

@@ -89,22 +89,24 @@ class RowSource:
     def _blocks(self) -> Iterator[Chunk]:
         """Consecutive rows in blocks of the size that suits the storage."""
         matrix, n = self.matrix, self.shape[0]
+        if sp.issparse(matrix):
+            matrix = _computable(matrix)
         if isinstance(matrix, CSCDataset) or (sp.issparse(matrix) and matrix.format == "csc"):
             yield from _csc_blocks(matrix, self.memory_budget)
         elif is_dask(matrix):
             for a, b in _spans(np.cumsum(matrix.chunks[0]), self._rows_in_budget(matrix.dtype.itemsize)):
-                yield _as_chunk(matrix[a:b].compute())
+                yield as_chunk(matrix[a:b].compute())
         elif isinstance(matrix, pd.DataFrame):
             for a in range(0, n, self.batch_size):
                 yield _frame_values(matrix.iloc[a : a + self.batch_size])
         elif isinstance(matrix, np.ndarray) or sp.issparse(matrix):
-            rows = _as_chunk(matrix)
+            rows = as_chunk(matrix) if sp.issparse(matrix) else np.asanyarray(matrix)
             for a in range(0, n, self.batch_size):
-                yield rows[a : a + self.batch_size]
+                yield as_chunk(rows[a : a + self.batch_size])
         else:
             size = self._stored_rows()
             for a in range(0, n, size):
-                yield _as_chunk(matrix[a : min(a + size, n)])
+                yield as_chunk(matrix[a : min(a + size, n)])
 
     def _stored_rows(self) -> int:
         """Rows to read from a file at a time: whole storage chunks where they fit the budget."""
@@ -118,15 +120,56 @@ def is_dask(matrix: Any) -> bool:
     return type(matrix).__module__.startswith("dask.")
 
 
-def _as_chunk(block: Any) -> Chunk:
+def as_chunk(block: Any) -> Chunk:
+    """A block of values as an ndarray or ``csr_matrix`` of a type that scipy can compute with.
+
+    Half precision becomes single, other byte orders become the machine's.
+
+    Raises
+    ------
+    ValueError
+        If values of a masked array are masked.
+    """
+    if isinstance(block, np.ma.MaskedArray):
+        if np.ma.is_masked(block):
+            raise ValueError(
+                f"the matrix has {int(np.ma.getmaskarray(block).sum()):,} masked values, which count as missing: fill "
+                "them, for instance with x.filled(0), or drop those cells or genes"
+            )
+        block = block.data
+    if sp.issparse(block):
+        return sp.csr_matrix(_computable(block))
+    if hasattr(block, "todense") and not isinstance(block, np.ndarray):  # pydata sparse, from dask
+        return as_chunk(block.tocsr() if hasattr(block, "tocsr") else block.todense())
     # np.asarray also takes np.matrix, whose rows and products behave unlike those of an array.
-    return sp.csr_matrix(block) if sp.issparse(block) else np.asarray(block)
+    values = np.asarray(block)
+    return values.astype(_computable_type(values.dtype), copy=False)
+
+
+def _computable(matrix: Any) -> Any:
+    """A sparse matrix in a type that scipy can slice and multiply; itself where it can."""
+    wanted = _computable_type(matrix.dtype)
+    if wanted == matrix.dtype:
+        return matrix
+    # scipy itself cannot convert what it does not support: the values change, the places are shared.
+    if matrix.format in ("csr", "csc", "bsr"):
+        parts = (matrix.data.astype(wanted), matrix.indices, matrix.indptr)
+        return type(matrix)(parts, shape=matrix.shape)
+    other = matrix.tocoo()
+    return sp.coo_matrix((other.data.astype(wanted), (other.row, other.col)), shape=other.shape)
+
+
+def _computable_type(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    if dtype.kind == "f" and dtype.itemsize not in (4, 8):
+        return np.dtype(np.float32 if dtype.itemsize == 2 else np.float64)
+    return dtype.newbyteorder("=")
 
 
 def _frame_values(frame: pd.DataFrame) -> NDArray[Any]:
-    values = frame.to_numpy()
-    # Mixed and nullable columns come as objects.
-    return frame.to_numpy(dtype=np.float64, na_value=np.nan) if values.dtype == object else values
+    # Nullable columns come as objects; a missing value must not become a number.
+    nullable = any(not isinstance(dtype, np.dtype) for dtype in frame.dtypes)
+    values = frame.to_numpy(dtype=np.float64, na_value=np.nan) if nullable else frame.to_numpy()
+    return np.asarray(as_chunk(frame.to_numpy(dtype=np.float64) if values.dtype == object else values))
 
 
 def _spans(ends: Iterable[int], rows: int) -> Iterator[tuple[int, int]]:
@@ -184,7 +227,7 @@ def _csc_blocks(matrix: Any, memory_budget: int) -> Iterator[sp.csr_matrix]:
             parts = [sp.csr_matrix(matrix[:, c:d][a : a + step]) for c, d in _column_spans(indptr, values)]
             yield sp.csr_matrix(sp.hstack(parts, format="csr"))
         else:
-            yield sp.csr_matrix(matrix[a : a + step])
+            yield as_chunk(matrix[a : a + step])
 
 
 def _column_spans(indptr: NDArray[np.int64], values: int) -> Iterator[tuple[int, int]]:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from os import PathLike
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from midgd.features import ColumnAnnotation, is_gene_expression, read_annotation
 from midgd.features.genes import clean_names
+
+#: How to insist on counts, for messages about their scale.
+OVERRIDE = "If these are counts, insist with counts='trust'"
+_RNA_NAMES = ("rna", "gex", "mrna", "geneexpression", "scrna", "snrna", "transcriptome", "genes", "rnaseq")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +36,10 @@ class CountView:
         What the matrix is, for messages: ``"adata.layers['counts']"``.
     hint
         What to advise if it does not hold counts.
+    annotation
+        What ``var`` says about the columns besides their names; None for a DataFrame.
+    trusted
+        Take the values for counts whatever their scale.
     """
 
     matrix: Any
@@ -36,6 +47,8 @@ class CountView:
     obs_names: pd.Index
     where: str
     hint: str
+    annotation: ColumnAnnotation | None = None
+    trusted: bool = False
 
 
 def read_counts(
@@ -44,6 +57,7 @@ def read_counts(
     layer: str | None = None,
     use_raw: bool = False,
     gene_symbols: str | None = None,
+    counts: str = "check",
 ) -> CountView:
     """Find the counts, the gene names and the cell names in AnnData or a DataFrame.
 
@@ -57,6 +71,8 @@ def read_counts(
         Take ``adata.raw``.
     gene_symbols
         Column of ``var`` (of ``raw.var`` with ``use_raw``) with symbols or Ensembl ids; default ``var_names``.
+    counts
+        ``"check"``: the scale of the values will be judged. ``"trust"``: it will not.
 
     Returns
     -------
@@ -71,8 +87,10 @@ def read_counts(
         If there is no such layer or column.
     ValueError
         If arguments exclude each other, there is no ``raw`` or no ``X``, names of cells are duplicated, or there are
-        no cells or no genes.
+        no cells, no genes or no gene expression.
     """
+    if counts not in ("check", "trust"):
+        raise ValueError(f"counts={counts!r} must be 'check' or 'trust'")
     if isinstance(data, pd.DataFrame):
         given = {"layer": layer, "use_raw": use_raw or None, "gene_symbols": gene_symbols}
         if used := [name for name, value in given.items() if value is not None]:
@@ -83,29 +101,44 @@ def read_counts(
     else:
         raise TypeError(_wrong_type(data))
     _check_rows(view)
-    return view
+    return replace(view, trusted=counts == "trust")
 
 
 def _from_frame(frame: pd.DataFrame) -> CountView:
-    wrong = [str(name) for name, dtype in frame.dtypes.items() if not pd.api.types.is_numeric_dtype(dtype)]
+    for names, axis in ((frame.index, "index (cells)"), (frame.columns, "columns (genes)")):
+        if isinstance(names, pd.MultiIndex):
+            raise TypeError(
+                f"the {axis} of the DataFrame have {names.nlevels} levels ({_list(names.names)}): one name each is "
+                "needed. Join them, for instance df.index = df.index.map('_'.join), or keep one with droplevel()"
+            )
+    wrong = [(str(name), dtype) for name, dtype in zip(frame.columns, frame.dtypes, strict=True) if not _is_real(dtype)]
     if wrong:
+        as_object = all(dtype.kind == "O" for _, dtype in wrong) and len(wrong) == frame.shape[1]
         raise TypeError(
-            f"the DataFrame has {len(wrong):,} columns that are not numbers ({_list(wrong[:3])}): "
-            "keep the genes only, cells as rows and cell names as index"
+            f"the DataFrame has {len(wrong):,} columns that are not numbers ({_list(name for name, _ in wrong[:3])}; "
+            f"{wrong[0][1]}): keep the genes only, cells as rows and cell names as index"
+            + ("; if they hold numbers, call df.astype('float32') first" if as_object else "")
         )
     hint = "Pass a DataFrame of raw counts"
     return CountView(frame, clean_names(frame.columns), frame.index.astype(str), "the DataFrame", hint)
+
+
+def _is_real(dtype: Any) -> bool:
+    return pd.api.types.is_numeric_dtype(dtype) and not pd.api.types.is_complex_dtype(dtype)
 
 
 def _from_anndata(adata: AnnData, layer: str | None, use_raw: bool, gene_symbols: str | None) -> CountView:
     if layer is not None and use_raw:
         raise ValueError(f"layer={layer!r} and use_raw=True exclude each other: adata.raw has no layers; give one")
     matrix, var, where = _choose(adata, layer, use_raw)
-    if np.dtype(matrix.dtype).kind not in "biuf":
-        raise TypeError(f"{where} has values of type {matrix.dtype}, counts are numbers")
+    dtypes = set(matrix.dtypes) if isinstance(matrix, pd.DataFrame) else {matrix.dtype}
+    if wrong := [dtype for dtype in dtypes if not _is_real(dtype)]:
+        fix = "; if they are, call .astype('float32') on it first" if wrong[0].kind == "O" else ""
+        raise TypeError(f"{where} has values of type {wrong[0]}, counts are numbers{fix}")
     owner = "adata.raw.var" if use_raw else "adata.var"
     names = _gene_names(var, gene_symbols, owner)
-    return CountView(matrix, names, adata.obs_names, where, _hint(adata, layer, use_raw))
+    hint = _hint(adata, layer, use_raw)
+    return CountView(matrix, names, adata.obs_names, where, hint, read_annotation(var))
 
 
 def _choose(adata: AnnData, layer: str | None, use_raw: bool) -> tuple[Any, Any, str]:
@@ -113,17 +146,27 @@ def _choose(adata: AnnData, layer: str | None, use_raw: bool) -> tuple[Any, Any,
     if use_raw:
         if adata.raw is None:
             raise ValueError("use_raw=True but adata.raw is not set: leave it out, or name a layer with layer=...")
+        if adata.raw.X is None:
+            raise ValueError("adata.raw has no matrix: leave use_raw out, or name a layer with layer=...")
         return adata.raw.X, adata.raw.var, "adata.raw.X"
     if layer is not None:
         if layer not in adata.layers:
-            raise KeyError(f"no layer {layer!r} in adata.layers; there is {_list(adata.layers)}")
-        return adata.layers[layer], adata.var, f"adata.layers[{layer!r}]"
+            raise KeyError(f"no layer {layer!r} in adata.layers; there is {_list(_layers(adata))}")
+        matrix = adata.layers[layer]
+        if matrix is None:
+            raise ValueError(f"adata.layers[{layer!r}] is None: name another; there is {_list(_layers(adata))}")
+        return matrix, adata.var, f"adata.layers[{layer!r}]"
     if 0 in adata.shape:
         raise ValueError(_empty("adata", adata.shape))
     matrix = adata.X  # once: every access to the X of a view copies it
     if matrix is None:
-        raise ValueError(f"adata.X is not set: name a layer with layer=...; there is {_list(adata.layers)}")
+        raise ValueError(f"adata.X is not set: name a layer with layer=...; there is {_list(_layers(adata))}")
     return matrix, adata.var, "adata.X"
+
+
+def _layers(adata: AnnData) -> list[str]:
+    # Newer versions of anndata list X among the layers, under the name None.
+    return [name for name in adata.layers if name is not None]
 
 
 def _gene_names(var: Any, column: str | None, owner: str) -> list[str]:
@@ -152,7 +195,7 @@ def _empty(where: str, shape: tuple[int, ...]) -> str:
 
 def _hint(adata: AnnData, layer: str | None, use_raw: bool) -> str:
     """Where else in this object counts might be."""
-    options = [f"layer={name!r}" for name in adata.layers if name != layer]
+    options = [f"layer={name!r}" for name in _layers(adata) if name != layer]
     if adata.raw is not None and not use_raw:
         options.append("use_raw=True")
     if options:
@@ -166,10 +209,38 @@ def _list(names: Iterable[object]) -> str:
 
 def _wrong_type(data: object) -> str:
     kind = type(data).__name__
+    if isinstance(data, pd.Series):
+        return "a Series is one sample: make it a table of one row with series.to_frame().T"
     if hasattr(data, "mod"):
-        names = list(data.mod)
-        example = "rna" if "rna" in names or not names else names[0]
-        return f"{kind} has the modalities {_list(names)}: pass the one with the mRNA, for instance mdata[{example!r}]"
+        return _of_modalities(kind, dict(data.mod))
+    if hasattr(data, "var_names") and hasattr(data, "obs_names"):
+        return f"{kind} is not AnnData: call its to_adata() or to_memory(), or pass the AnnData it was made from"
+    if hasattr(data, "tables"):
+        return f"{kind} holds tables: pass the one with the counts, for instance sdata.tables['table']"
+    if hasattr(data, "to_pandas"):
+        return f"{kind} is not a pandas DataFrame: call its to_pandas() and set the cell names as index"
     if hasattr(data, "shape"):
         return f"{kind} has no gene names: wrap it in pandas.DataFrame(x, index=cells, columns=genes) or in AnnData"
+    if isinstance(data, str | PathLike):
+        return (
+            f"AnnData or a DataFrame (cells x genes) is needed, got {kind}: read the file first, for instance with "
+            "anndata.read_h5ad, or use the command line (midgd infer)"
+        )
     return f"AnnData or a DataFrame (cells x genes) is needed, got {kind}"
+
+
+def rna_modality(modalities: Mapping[str, AnnData]) -> str | None:
+    """Name of the modality that holds the mRNA: by its name, else by the kind of its features, None if unclear."""
+    named = [name for name in modalities if re.sub(r"[^a-z]", "", str(name).lower()) in _RNA_NAMES]
+    if len(named) == 1:
+        return named[0]
+    if len(modalities) == 1:
+        return next(iter(modalities))
+    labelled = [name for name, table in modalities.items() if is_gene_expression(table.var)]
+    return labelled[0] if len(labelled) == 1 and not named else None
+
+
+def _of_modalities(kind: str, modalities: Mapping[str, AnnData]) -> str:
+    name = rna_modality(modalities)
+    example = f", mdata[{name!r}]" if name is not None else ", for instance mdata['rna']"
+    return f"{kind} has the modalities {_list(modalities)}: pass the one with the mRNA{example}"

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, get_args
 import pandas as pd
 
 from midgd.datasets._pairs import paired_mudata
-from midgd.datasets._tables import Orientation, check_counts, numeric, orient, read_table, sum_duplicates
+from midgd.datasets._tables import (
+    Orientation,
+    check_table,
+    numeric,
+    orient,
+    read_table,
+    sum_duplicates,
+    without_summary,
+)
 from midgd.settings import logger
 
 if TYPE_CHECKING:
@@ -65,15 +73,15 @@ def read_folder(path: Path | str, *, orientation: Orientation | None = None) -> 
     MuData with ``"rna"`` and ``"mirna"``, float32 CSR, of the samples that all tables have, in the order of the
     mRNA table. ``obs``: the columns of the obs table, and where it lacks them ``cohort`` (name of the folder),
     ``patient`` and ``sample`` (name of the sample) and ``sample_type`` (``"unknown"``). Features of the same name
-    are summed.
+    are summed; rows of htseq-count that sum up reads of no gene (``__no_feature``) are left out.
 
     Raises
     ------
     FileNotFoundError
         If the folder or a needed table is missing.
     ValueError
-        If a table holds text or negative, missing or infinite values, if the samples cannot be found or no sample
-        is in all tables, or if sample names occur more than once.
+        If a table holds text or negative, missing or infinite values, logarithms or other values that are no counts,
+        if the samples cannot be found or no sample is in all tables, or if sample names occur more than once.
     """
     folder = Path(path).expanduser()
     if not folder.is_dir():
@@ -101,8 +109,9 @@ def read_folder(path: Path | str, *, orientation: Orientation | None = None) -> 
 
 def _counts(table: pd.DataFrame, path: Path, orientation: Orientation | None) -> pd.DataFrame:
     table = numeric(table, path)
-    check_counts(table, path)
-    return sum_duplicates(table if orientation == "samples_by_features" else table.T, path)
+    table = without_summary(table if orientation == "samples_by_features" else table.T, path)
+    check_table(table, path)
+    return sum_duplicates(table, path)
 
 
 def _common(names: list[pd.Index], folder: Path) -> pd.Index:

@@ -2,33 +2,65 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
+import io
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
+from midgd.data import check_counts
 from midgd.settings import logger
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+# Rows of htseq-count and columns of STAR's ReadsPerGene beside the genes.
+_SUMMARY = r"__\w+|N_(unmapped|multimapping|noFeature|ambiguous)"
 Orientation = Literal["samples_by_features", "features_by_samples"]
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Table with names in the first row and column; tab or comma, by the header; gzip by content, not by name."""
-    with path.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-    with gzip.open(path, "rt") if zipped else path.open() as text:
-        header = text.readline()
+    """Table with names in the first row and column; tab or comma, by the header; gzip by content, not by name.
+
+    UTF-8 and UTF-16 are told by their first bytes; what is neither is read as Latin-1, with a warning. Names that stand
+    in the header twice stay as they are.
+    """
+    content = path.read_bytes()
+    if content[:2] == b"\x1f\x8b":
+        content = gzip.decompress(content)
+    text = _decoded(content, path)
+    header = text.partition("\n")[0]
     separator = "\t" if "\t" in header else ","
     if separator not in header:
         raise ValueError(f"{path}: the first line has neither a tab nor a comma; a table with a header is needed.")
-    table = pd.read_csv(path, sep=separator, index_col=0, compression="gzip" if zipped else None)
+    names = pd.read_csv(io.StringIO(header), sep=separator, header=None, dtype=str, keep_default_na=False).iloc[0]
+    table = pd.read_csv(io.StringIO(text), sep=separator, index_col=0)
     table.index = table.index.astype(str)
-    table.columns = table.columns.astype(str)
+    # pandas tells columns of one name apart (P0, P0.1); a header of R lacks the name of the first column.
+    if len(names) not in (table.shape[1], table.shape[1] + 1):
+        raise ValueError(f"{path}: the header has {len(names)} names, the rows {table.shape[1] + 1} fields.")
+    table.columns = pd.Index(names[len(names) - table.shape[1] :].str.strip(), dtype=str, name=None)
     return table
+
+
+def _decoded(content: bytes, path: Path) -> str:
+    if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return content.decode("utf-16")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        logger.warning("%s is not UTF-8: read as Latin-1; names with accents may come out wrong", path)
+        return content.decode("latin-1")
+
+
+def without_summary(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Samples x features without the counts of reads that are no gene's (htseq-count, STAR)."""
+    summary = table.columns.str.fullmatch(_SUMMARY)
+    if summary.any():
+        logger.info("%s: left out %s, which are no features", path, ", ".join(table.columns[summary]))
+    return table.loc[:, ~summary]
 
 
 def numeric(table: pd.DataFrame, path: Path) -> pd.DataFrame:
@@ -42,13 +74,11 @@ def numeric(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     return table
 
 
-def check_counts(table: pd.DataFrame, path: Path) -> None:
-    """Refuse what cannot be counts; warn about what is unlikely to be."""
+def check_table(table: pd.DataFrame, path: Path) -> None:
+    """Refuse what cannot be counts of samples x features; warn about what is unlikely to be."""
     values = table.to_numpy(np.float64)
-    if not np.isfinite(values).all():
-        raise ValueError(f"{path}: {int((~np.isfinite(values)).sum())} values are missing or infinite; fill them in.")
-    if (values < 0).any():
-        raise ValueError(f"{path}: there are negative values (smallest {values.min():g}); raw counts are needed.")
+    hint = "Give raw counts, for instance those of featureCounts, STAR or htseq-count"
+    check_counts(values, where=str(path), row_names=list(table.index), hint=hint)
     if (values != np.round(values)).any():
         logger.warning("%s: values are not all integers; raw counts are what the models are made for", path)
 

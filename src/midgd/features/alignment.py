@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,17 +12,21 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from midgd.features.annotation import ColumnAnnotation
+from midgd.features.columns import TITLE_CASE, UNKNOWN, ChosenColumns, choose_columns
 from midgd.features.genes import HUMAN_GENE_ID, GeneVocabulary, clean_names
+from midgd.settings import logger
 
 # ENSMUSG, ENSRNOG, ENSDARG, ...; fly and worm. Human ids have no species letters.
 _FOREIGN_ID = re.compile(r"ENS[A-Z]{3,4}[GTP]\d{5}|FBgn\d|WBGene\d")
 _HUMAN_TRANSCRIPT = re.compile(r"ENS[TP]\d{11}")
-_TITLE_CASE = re.compile(r"[A-Z][a-z0-9.\-]*[a-z][a-z0-9.\-]*")
 _TWO_LETTERS = re.compile(r"[A-Za-z].*[A-Za-z]")
 _ORTHOLOGS = (
     "midgd is trained on human data only. Map the genes to their human orthologs first, for instance with an "
     "Ensembl BioMart or MGI homology table, and give the human symbols or Ensembl ids"
 )
+# With fewer of the reference's genes than this, the query is a selection: whole transcriptomes have 60 % and more.
+_SELECTION = 0.3
 _ID_WORDS = {"symbol": "symbols", "ensembl": "Ensembl ids", "mixed": "symbols and Ensembl ids"}
 
 
@@ -45,6 +50,15 @@ class GeneReport:
         Reference symbol to number of query columns, only where that is more than one.
     id_type
         ``"symbol"``, ``"ensembl"`` or ``"mixed"``: what the names of the used columns are.
+    left_out
+        Why columns are not counted, to how many: ``"feature_types 'Antibody Capture'"``, ``"genes of another
+        species"``; see :func:`midgd.features.choose_columns`.
+    left_out_examples
+        The same reasons to up to three names.
+    letter_case
+        Columns that are counted although their letter case is not the reference's.
+    repeated
+        Names that stand over several of the summed columns, with nothing to tell whether all are genes.
     """
 
     n_query: int
@@ -56,12 +70,17 @@ class GeneReport:
     reference_examples: tuple[str, ...]
     summed_duplicates: dict[str, int] = field(repr=False)
     id_type: str
+    left_out: dict[str, int] = field(default_factory=dict)
+    left_out_examples: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    letter_case: int = 0
+    repeated: tuple[str, ...] = field(default=(), repr=False)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as ints, strings and arrays, to be written in ``uns`` of an ``.h5ad`` or zarr file.
 
         ``summed_duplicates`` becomes two arrays, ``duplicated`` and ``duplicated_columns``: gene symbols may hold
-        a ``/``, which a key in such a file must not.
+        a ``/``, which a key in such a file must not. So does ``left_out``: ``left_out``, ``left_out_columns`` and
+        ``left_out_examples``.
         """
         return {
             "n_query": self.n_query,
@@ -74,18 +93,57 @@ class GeneReport:
             "reference_examples": np.array(self.reference_examples, dtype=str),
             "duplicated": np.array(list(self.summed_duplicates), dtype=str),
             "duplicated_columns": np.array(list(self.summed_duplicates.values()), dtype=np.int64),
+            "left_out": np.array(list(self.left_out), dtype=str),
+            "left_out_columns": np.array(list(self.left_out.values()), dtype=np.int64),
+            "left_out_examples": np.array([", ".join(names) for names in self.left_out_examples.values()], dtype=str),
+            "letter_case": self.letter_case,
         }
 
     def __str__(self) -> str:
         details = [_ID_WORDS[self.id_type]]
         if extra := self.n_used - self.matched:
             details.append(f"{extra:,} duplicated column{'s' if extra > 1 else ''} summed")
+        if self.letter_case:
+            details.append(f"{self.letter_case:,} in another letter case")
         if unused := self.n_query - self.n_used:
             details.append(f"{unused:,} query gene{'s' if unused > 1 else ''} not used")
         percent = 100 * self.matched / max(self.n_reference, 1)
         return (
             f"{self.matched:,} of {self.n_reference:,} reference genes matched ({percent:.0f} %; {'; '.join(details)})"
         )
+
+    @property
+    def notes(self) -> list[str]:
+        """What was left out although it might have been taken for genes, a sentence for each reason."""
+        return [
+            f"not counted: {n:,} column{'s' if n > 1 else ''}, {reason} ({', '.join(self.left_out_examples[reason])})"
+            for reason, n in self.left_out.items()
+            if reason != UNKNOWN
+        ]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What of the match may have made the answer worse."""
+        found = []
+        if self.matched < _SELECTION * self.n_reference:
+            found.append(
+                f"only {self.matched:,} of the reference's {self.n_reference:,} genes are there. If the highly "
+                "variable genes were selected, give the counts of all genes (the object before the selection, or "
+                "use_raw=True if adata.raw holds counts): the answer is better. Of a panel there is no more"
+            )
+        if self.repeated:
+            found.append(
+                f"columns of the same name were summed ({len(self.repeated):,} names: {_examples(self.repeated)}). If "
+                "some of them are antibodies or guides, say so in .var['feature_types'] or drop them"
+            )
+        return found
+
+    def log(self) -> None:
+        """Say all of this: the match and what was left out as information, the rest as warnings."""
+        for note in (str(self), *self.notes):
+            logger.info("%s", note)
+        for warning in self.warnings:
+            logger.warning("%s", warning)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +196,7 @@ class GeneAlignment:
 def align_genes(
     names: Sequence[object],
     vocabulary: GeneVocabulary,
+    annotation: ColumnAnnotation | None = None,
     *,
     min_genes: int = 500,
     min_fraction: float = 0.05,
@@ -147,9 +206,12 @@ def align_genes(
     Parameters
     ----------
     names
-        Names of the query columns, see :meth:`GeneVocabulary.match` for the forms understood.
+        Names of the query columns, see :meth:`GeneVocabulary.match` for the forms understood and
+        :func:`midgd.features.choose_columns` for what is counted.
     vocabulary
         Genes of the reference.
+    annotation
+        What the table says about its columns besides their names, see :func:`midgd.features.read_annotation`.
     min_genes
         Fewest reference genes that must be found; half of the reference where it has less than twice as many.
     min_fraction
@@ -166,13 +228,15 @@ def align_genes(
         If too few genes match or the names are not those of human genes.
     """
     texts = clean_names(names)
-    _refuse_mouse_symbols(texts, vocabulary)
-    found = vocabulary.match(texts)
+    excluded = annotation.excluded if annotation else ("",) * len(texts)
+    _refuse_mouse_symbols([text for text, out in zip(texts, excluded, strict=True) if not out], vocabulary)
+    chosen = choose_columns(texts, vocabulary, annotation)
+    found = chosen.gene
     used = np.flatnonzero(found >= 0)
     present, column, n_columns = np.unique(found[used], return_inverse=True, return_counts=True)
     needed = max(min(min_genes, len(vocabulary) / 2), min_fraction * min(len(texts), len(vocabulary)))
     if len(present) < needed or len(present) == 0:
-        raise ValueError(_too_few(texts, found, len(present), needed, vocabulary))
+        raise ValueError(_too_few(texts, chosen, len(present), needed, vocabulary))
 
     absent = np.ones(len(vocabulary), dtype=bool)
     absent[present] = False
@@ -186,10 +250,22 @@ def align_genes(
         reference_examples=vocabulary.symbols[:3],
         summed_duplicates={vocabulary.symbols[i]: int(n) for i, n in zip(present, n_columns, strict=True) if n > 1},
         id_type=_id_type([texts[i] for i in used]),
+        left_out=dict(Counter(reason for reason in chosen.reasons if reason)),
+        left_out_examples=_examples_by_reason(texts, chosen.reasons),
+        letter_case=chosen.letter_case,
+        repeated=chosen.repeated,
     )
     ones = np.ones(len(used), dtype=np.float32)
     selection = sp.csr_matrix((ones, (used, column)), shape=(len(texts), len(present)))
     return GeneAlignment(present=present, report=report, selection=selection)
+
+
+def _examples_by_reason(texts: list[str], reasons: list[str]) -> dict[str, tuple[str, ...]]:
+    examples: dict[str, tuple[str, ...]] = {}
+    for text, reason in zip(texts, reasons, strict=True):
+        if reason and len(before := examples.get(reason, ())) < 3:
+            examples[reason] = (*before, text)
+    return examples
 
 
 def _id_type(used: list[str]) -> str:
@@ -202,7 +278,7 @@ def _refuse_mouse_symbols(texts: list[str], vocabulary: GeneVocabulary) -> None:
     # names may be human; names written Like This are how mouse and rat genes are written.
     worded = [text for text in texts if _TWO_LETTERS.search(text)]
     exact = set(vocabulary.symbols)
-    title = [text for text in worded if _TITLE_CASE.fullmatch(text) and text not in exact]
+    title = [text for text in worded if TITLE_CASE.fullmatch(text) and text not in exact]
     if 2 * len(title) > len(worded):
         raise ValueError(
             f"{len(title):,} of {len(texts):,} gene names look like mouse or rat symbols ({_examples(title)}); "
@@ -214,14 +290,22 @@ def _examples(names: Sequence[str]) -> str:
     return ", ".join(repr(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
 
 
-def _too_few(
-    texts: list[str], found: NDArray[np.int64], matched: int, needed: float, vocabulary: GeneVocabulary
-) -> str:
-    unmatched = [text for text, index in zip(texts, found, strict=True) if index < 0]
+def _too_few(texts: list[str], chosen: ChosenColumns, matched: int, needed: float, vocabulary: GeneVocabulary) -> str:
+    unmatched = [text for text, index in zip(texts, chosen.gene, strict=True) if index < 0]
+    least = int(np.ceil(max(needed, 1)))
+    message = f"{matched:,} of {len(vocabulary):,} reference genes found among {len(texts):,} query genes, at least "
+    message += f"{least:,} are needed"
+    others = Counter(reason for reason in chosen.reasons if reason and reason != UNKNOWN)
+    if others:
+        message += f"; not counted: {', '.join(f'{n:,} {reason}' for reason, n in others.most_common(3))}"
+    if 2 * matched > len(texts) - sum(others.values()):
+        return (
+            f"{message}. The names are right, the panel is too small: {matched:,} genes say too little about a cell. "
+            "If these are selected genes, give the counts of all that were measured"
+        )
     return (
-        f"{matched:,} of {len(vocabulary):,} reference genes found among {len(texts):,} query genes, at least "
-        f"{int(np.ceil(max(needed, 1))):,} are needed. Query names: {_examples(unmatched or texts)}; reference names: "
-        f"{_examples(vocabulary.symbols)}. {_hint(unmatched)}"
+        f"{message}. Query names: {_examples(unmatched or texts)}; reference names: {_examples(vocabulary.symbols)}. "
+        f"{_hint(unmatched)}"
     )
 
 

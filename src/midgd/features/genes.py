@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import IntEnum
 from functools import cached_property
 
 import numpy as np
@@ -13,11 +14,33 @@ from numpy.typing import NDArray
 
 HUMAN_GENE_ID = re.compile(r"ENSG\d{11}")
 # The id with what GENCODE and R hang on to it: ".14", ".20_PAR_Y".
-_ID_AND_VERSION = re.compile(r"ENSG\d{11}(\.\d+)?(_PAR_Y)?", re.IGNORECASE)
-# Cell Ranger's multi-genome references write GRCh38_CD3E or GRCh38______CD3E.
-_GENOME_PREFIX = re.compile(r"^(GRCh3[78]|hg19|hg38)_+", re.IGNORECASE)
-# var_names_make_unique (CD3E-1) and R's make.unique (CD3E.1).
-_UNIQUE_SUFFIX = re.compile(r"^(.+)[-.]\d+$")
+_ID_AND_VERSION = re.compile(r"ENSG\d{11}(\.\d+)?([_.]PAR_Y)?", re.IGNORECASE)
+# What pipelines set before a gene name: the genome (Cell Ranger's GRCh38_CD3E or GRCh38______CD3E, in Seurat
+# GRCh38-CD3E), the modality (rna:CD3E of mudata, rna_CD3E of Seurat), the kind of record (gene-CD3E of NCBI).
+_PREFIX = re.compile(
+    r"^((GRCh3[78]|hg19|hg38|T2T[-_.]CHM13|human|homo_sapiens)[_\-.: ]+|(rna|mrna|gex)[_:]|gene[-:])+", re.IGNORECASE
+)
+# What follows a gene name after a bar: an Entrez id (TCGA), RefSeq or Ensembl transcripts (BD Rhapsody).
+_OTHER_ID = re.compile(r"\d+|[NX][MR]_\d+.*|ENST\d{11}.*", re.IGNORECASE)
+# Number of a guide, a clone or a repeat behind an Ensembl id: it is not the gene that was counted.
+_TAG = re.compile(
+    r"(.+[-_.])?(sg|g|grna|sgrna|guide|crispr)[-_.]?\d*|\d+|(.+[-_.])?(adt|hto|totalseq.*)", re.IGNORECASE
+)
+_NOT_LETTER_OR_DIGIT = re.compile(r"[^A-Za-z0-9]+")
+
+
+class Form(IntEnum):
+    """How a name was written, the closest first."""
+
+    OWN = 0
+    """The current symbol or the Ensembl id, also with version, genome prefix or Entrez id."""
+    FORMER = 1
+    """A former symbol."""
+    PUNCTUATION = 2
+    """A symbol with other punctuation: HLA.A, as R writes it."""
+    LETTER_CASE = 3
+    """A symbol in other letter case."""
+    UNKNOWN = 4
 
 
 def clean_names(names: Iterable[object]) -> list[str]:
@@ -92,13 +115,57 @@ class GeneVocabulary:
     def _by_alias_upper(self) -> dict[str, int]:
         return _unambiguous((old.upper(), i) for old, i in self._by_alias.items())
 
-    def match(self, names: Sequence[object]) -> NDArray[np.int64]:
-        """Find names in the vocabulary.
+    @cached_property
+    def _by_punctuation(self) -> dict[str, int]:
+        """Symbols with a dash or dot, and those that begin with a digit, as R's make.names and others write them."""
+        names = [*self._by_symbol.items(), *self._by_alias.items()]
+        plain = {name.upper() for name, _ in names}
+        table = _unambiguous((_without_punctuation(name), i) for name, i in names if _needs_punctuation(name, plain))
+        return {key: i for key, i in table.items() if self._by_upper.get(key, i) == i}
 
-        Understood are symbols, Ensembl ids with or without version, aliases, any letter case, surrounding blanks,
-        ``ENSG00000198851.9_CD3E``, ``CD3E|916``, ``GRCh38_CD3E``, and the suffixes that make duplicated names unique
-        (``CD3E-1``, only when ``CD3E`` is among ``names`` as well). An exact symbol wins over another letter case,
-        which wins over an alias.
+    def find(self, name: str) -> tuple[int, Form]:
+        """Index of the gene that a name means, and how it is written; ``(-1, Form.UNKNOWN)`` if it is not known.
+
+        Parameters
+        ----------
+        name
+            One name without surrounding blanks. Its neighbours in a table are not looked at.
+        """
+        if (hit := self._by_symbol.get(name, -1)) >= 0:
+            return hit, Form.OWN
+        name = _PREFIX.sub("", name)
+        if gene_id := HUMAN_GENE_ID.search(name.upper()):
+            rest = _ID_AND_VERSION.sub("", name).strip("|_-.: ")
+            if rest and _TAG.fullmatch(rest):
+                return -1, Form.UNKNOWN
+            if (hit := self._by_ensembl.get(gene_id.group(), -1)) >= 0:
+                return hit, Form.OWN
+            name = rest
+        symbol, bar, behind = name.partition("|")
+        if bar and (behind == symbol or _OTHER_ID.fullmatch(behind)):
+            name = symbol
+        return self._find_symbol(name.strip()) if name else (-1, Form.UNKNOWN)
+
+    def _find_symbol(self, name: str) -> tuple[int, Form]:
+        upper = name.upper()
+        for table, key, form in (
+            (self._by_symbol, name, Form.OWN),
+            (self._by_upper, upper, Form.LETTER_CASE),
+            (self._by_alias, name, Form.FORMER),
+            (self._by_alias_upper, upper, Form.LETTER_CASE),
+            (self._by_punctuation, _without_punctuation(name), Form.PUNCTUATION),
+        ):
+            if (hit := table.get(key, -1)) >= 0:
+                return hit, form
+        return -1, Form.UNKNOWN
+
+    def match(self, names: Iterable[object]) -> NDArray[np.int64]:
+        """Find names in the vocabulary, each by itself.
+
+        Understood are symbols, Ensembl ids with or without version, former symbols, any letter case, surrounding
+        blanks, ``ENSG00000198851.9_CD3E``, ``CD3E|916``, ``GRCh38_CD3E``, ``rna:CD3E``, and ``HLA.A`` for ``HLA-A``.
+        An exact symbol wins over another letter case, which wins over a former symbol. Which columns of a table are
+        counted is decided by :func:`midgd.features.choose_columns`.
 
         Parameters
         ----------
@@ -110,44 +177,18 @@ class GeneVocabulary:
         n indices into the vocabulary, -1 where the name is unknown.
         """
         texts = clean_names(names)
-        symbol = self._by_symbol.get
-        found = np.fromiter((symbol(text, -1) for text in texts), np.int64, len(texts))
-        for i in np.flatnonzero(found < 0):
-            found[i] = self._other_form(texts[i])
-        self._resolve_unique_suffixes(texts, found)
-        return found
+        return np.fromiter((self.find(text)[0] for text in texts), np.int64, len(texts))
 
-    def _other_form(self, text: str) -> int:
-        """Index of a name that is no exact symbol, -1 if unknown."""
-        if gene_id := HUMAN_GENE_ID.search(text.upper()):
-            if (hit := self._by_ensembl.get(gene_id.group(), -1)) >= 0:
-                return hit
-            text = _ID_AND_VERSION.sub("", text).strip("|_- ")
-        if not text:
-            return -1
-        if (hit := self._any_symbol(text)) >= 0:
-            return hit
-        short = _GENOME_PREFIX.sub("", text).split("|")[0]
-        return self._any_symbol(short) if short != text else -1
 
-    def _any_symbol(self, text: str) -> int:
-        upper = text.upper()
-        for table, key in (
-            (self._by_symbol, text),
-            (self._by_upper, upper),
-            (self._by_alias, text),
-            (self._by_alias_upper, upper),
-        ):
-            if (hit := table.get(key, -1)) >= 0:
-                return hit
-        return -1
+def _without_punctuation(name: str) -> str:
+    """The key of a name in which every run of punctuation is one dot, and R's leading X of a digit is gone."""
+    key = _NOT_LETTER_OR_DIGIT.sub(".", name).upper()
+    return key[1:] if re.match(r"X\d", key) else key
 
-    @staticmethod
-    def _resolve_unique_suffixes(texts: list[str], found: NDArray[np.int64]) -> None:
-        # The stem must be in the query: a lone "AC012345.1" or "KRTAP5-1" is a name of its own.
-        unknown = [(i, m.group(1)) for i in np.flatnonzero(found < 0) if (m := _UNIQUE_SUFFIX.match(texts[i]))]
-        if not unknown:
-            return
-        stems = {text: index for text, index in zip(texts, found, strict=True) if index >= 0}
-        for i, stem in unknown:
-            found[i] = stems.get(stem, -1)
+
+def _needs_punctuation(name: str, plain: set[str]) -> bool:
+    # A symbol that is another symbol and a number (were there an H1 beside H1-2) could be a guide of that gene.
+    stem = re.match(r"(.+)[^A-Za-z0-9]+\d+$", name)
+    if stem and stem.group(1).upper() in plain:
+        return False
+    return _NOT_LETTER_OR_DIGIT.search(name) is not None or name[0].isdigit()

@@ -83,8 +83,8 @@ def predict(
     device
         Where to compute.
     """
-    alignment = align_genes(query.view.gene_names, reference.genes)
-    logger.info("%s", alignment.report)
+    alignment = align_genes(query.view.gene_names, reference.genes, query.view.annotation)
+    alignment.report.log()
     parts = []
     for rows, view, part in _patterns(query, alignment, unmeasured):
         predictor = Predictor(reference, part.present, device=device)

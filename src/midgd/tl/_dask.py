@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from midgd.data import CountCheck
+from midgd.data import OVERRIDE, CountCheck, as_chunk
 from midgd.features import GeneAlignment
 from midgd.infer import Prediction, Predictor
 
@@ -54,15 +54,16 @@ class _Work:
     """What a worker needs for a block."""
 
     def __init__(self, view: CountView, alignment: GeneAlignment, predictor: Predictor) -> None:
-        self.where, self.hint = view.where, view.hint
+        self.where, self.hint, self.trusted = view.where, view.hint, view.trusted
         self.alignment, self.predictor = alignment, predictor
 
     def __call__(self, block: Any, start: int) -> Prediction:
-        # The scale of the values is judged on the first rows alone, as for a matrix that is read in order.
-        check = CountCheck(self.where, allow_fractional=start > 0, hint=self.hint)
-        check.update(block, start)
+        # Each block is judged by itself: its worker sees no other.
+        rows = as_chunk(block)
+        check = CountCheck(self.where, allow_fractional=self.trusted, hint=self.hint, override=OVERRIDE)
+        check.update(rows, start)
         check.finish()
-        return self.predictor(self.alignment.apply(block))
+        return self.predictor(self.alignment.apply(rows))
 
 
 def _predict_block(block: Any, work: _Work, block_info: dict[Any, Any] | None = None) -> NDArray[np.object_]:

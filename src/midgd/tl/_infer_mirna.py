@@ -38,6 +38,7 @@ def infer_mirna(
     copy: bool = False,
     refine: int | None = None,
     output: str | Path | None = None,
+    counts: str = "check",
 ) -> AnnData | pd.DataFrame | None:
     r"""Infer the miRNA profile of cells or samples from their mRNA counts.
 
@@ -49,7 +50,8 @@ def infer_mirna(
     ----------
     adata
         AnnData with counts (in memory or backed), or a DataFrame of counts, cells x genes. Raw counts, TPM and RSEM
-        are fine; log-normalised or scaled values are refused.
+        are fine; log-normalised or scaled values are refused. Only genes are counted: what ``var`` calls antibodies,
+        guides or peaks (``feature_types``) is left out. The docs have a table of inputs.
     reference
         Name of a reference, path of a saved one, or a loaded :class:`~midgd.reference.Reference`.
     layer
@@ -83,6 +85,9 @@ def infer_mirna(
         miRNAs with ``obsm["X_midgd"]``, ``obs["mirna_ood"]`` and, with ``uncertainty=True``, ``layers["sd"]``. Called
         again after an interruption, it goes on where it stopped (the counts must be the same: only their names and
         shape are compared).
+    counts
+        ``"check"`` refuses values that are no counts by their scale, and rows of several scales. ``"trust"`` takes
+        the values as they are (missing, infinite and negative ones are still errors).
 
     Returns
     -------
@@ -113,13 +118,15 @@ def infer_mirna(
     table = model.mirna_table(level)
     in_units(np.zeros((0, 0), np.float32), units)  # an unknown unit must fail before the work, not after
     _check_exclusive(groupby, copy, output)
-    view = read_counts(adata, layer=layer, use_raw=use_raw, gene_symbols=gene_symbols)
+    view = read_counts(adata, layer=layer, use_raw=use_raw, gene_symbols=gene_symbols, counts=counts)
+    _check_target(adata, copy, output)
     groups = None if groupby is None else Groups.from_obs(_obs(adata), groupby)
-    alignment = align_genes(view.gene_names, model.genes)
-    logger.info("%s", alignment.report)
+    alignment = align_genes(view.gene_names, model.genes, view.annotation)
+    alignment.report.log()
     options = None if refine is None else InferenceOptions(max_steps=refine)
     predictor = Predictor(model, alignment.present, device=pick_device(device), options=options)
     params = {"level": level, "units": units, "layer": layer, "use_raw": use_raw, "groupby": groupby, "refine": refine}
+    params["counts"] = counts
     uns = provenance(model, alignment.report, level, params)
     if output is not None:
         file = PartialOutput(Path(output), _made_with(view, uns, uncertainty), len(view.obs_names))
@@ -151,6 +158,13 @@ def _check_exclusive(groupby: str | None, copy: bool, output: str | Path | None)
         raise ValueError("output= writes one row per cell; groups are few: leave it out, their table is in uns.")
     if output is not None and copy:
         raise ValueError("output= writes to a file and copy=True returns a copy: choose one.")
+
+
+def _check_target(adata: AnnData | pd.DataFrame, copy: bool, output: str | Path | None) -> None:
+    """Refuse before the work what cannot be written into: a backed AnnData keeps its matrix in its file."""
+    if output is None and isinstance(adata, AnnData) and adata.isbacked and (copy or adata.is_view):
+        what = "copy=True cannot copy a backed AnnData" if copy else "a subset of a backed AnnData cannot take results"
+        raise ValueError(f"{what}: call its to_memory() first, or write the results to a file with output=.")
 
 
 def _obs_with(data: AnnData | pd.DataFrame, view: CountView, name: str, values: NDArray[np.float32]) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from tqdm.auto import tqdm
 
-from midgd.data import CountCheck, CountView, RowSource, is_dask
+from midgd.data import OVERRIDE, CountCheck, CountView, RowSource, is_dask
 from midgd.features import GeneAlignment
 from midgd.infer import Prediction, Predictor
 from midgd.settings import settings
@@ -100,10 +100,11 @@ def _checked_chunks(
     view: CountView, alignment: GeneAlignment, batch_size: int | None
 ) -> Iterator[tuple[int, int, sparse.csr_matrix]]:
     """Chunks of counts, aligned to the reference."""
-    check = CountCheck(where=view.where, row_names=list(view.obs_names), hint=view.hint)
+    check = CountCheck(view.where, list(view.obs_names), view.trusted, view.hint, OVERRIDE)
     for start, stop, chunk in RowSource(view.matrix, batch_size=batch_size):
-        check.update(chunk, start)
-        yield start, stop, alignment.apply(chunk)
+        rows = sparse.csr_matrix(chunk)  # once for both
+        check.update(rows, start)
+        yield start, stop, alignment.apply(rows)
     check.finish()
 
 

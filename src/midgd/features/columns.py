@@ -1,0 +1,195 @@
+"""Which columns of a query are counted, for which gene, and why the others are not: decided here and nowhere else."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from midgd.features.annotation import ColumnAnnotation
+from midgd.features.genes import HUMAN_GENE_ID, Form, GeneVocabulary
+
+TITLE_CASE = re.compile(r"[A-Z][a-z0-9.\-]*[a-z][a-z0-9.\-]*")
+# CD3E-1 of var_names_make_unique, CD3E.1 of R's make.unique; as well guide 1 of CD3E, or an antibody that was second.
+_NUMBERED = re.compile(r"(.+?)[-._](?:sg|g|gRNA|sgRNA|guide)?[-._]?(\d+)", re.IGNORECASE)
+_ENTREZ_BY_R = re.compile(r"(.+)\.\d+")
+# From this share on, columns in another letter case beside the exact ones are another species and not a slip.
+_SPECIES_SHARE = 0.05
+_SPECIES_COLUMNS = 3
+_NEIGHBOURS = 10
+
+OTHER_SPECIES = "genes of another species"
+OTHER_CASE = "another letter case of a gene that has its own column"
+OTHER_PUNCTUATION = "another spelling of a gene that has its own column"
+NUMBERED = "a gene name and a number (guide, antibody or repeat) beside the gene itself"
+NO_GENE_ID = "a gene's name with an id that is no gene's"
+SPIKE_IN = "spike-ins"
+CONTROL = "control probes"
+ANTIBODY = "antibodies and hashtags"
+GUIDE = "guides"
+SUMMARY = "read summaries"
+UNKNOWN = "unknown to the reference"
+# Why an unknown name is no gene of the reference; the first pattern that fits.
+_KINDS_OF_UNKNOWN = (
+    (SPIKE_IN, re.compile(r"(GRCh38_+)?ERCC[-_.]\d+|SIRV\d+|spike[-_. ]?in", re.IGNORECASE)),
+    (
+        OTHER_SPECIES,
+        re.compile(r"(mm\d+|GRC[mz]\d+|mouse|mus_musculus|rn\d(?=_)|rat|mRatBN\S*|danRer\d+)[_\-.: ]+\S", re.I),
+    ),
+    (OTHER_SPECIES, re.compile(r"ENS(?!G\d|T\d|P\d)[A-Z]{3,6}[GTP]\d{5}|FBgn\d|WBGene\d")),
+    (
+        CONTROL,
+        re.compile(r"neg(ative)?[-_ .]?(con|prb|pr)|blank[-_. ]?\d|unassigned|deprecated|intergenic", re.IGNORECASE),
+    ),
+    (SUMMARY, re.compile(r"__\w+|N_(unmapped|multimapping|noFeature|ambiguous)")),
+    (
+        ANTIBODY,
+        re.compile(r".*(TotalSeq|[-_.:|](ADT|HTO|pAbO)$|isotype)|(adt|prot|hto|hashtag)[-_:. \d]", re.IGNORECASE),
+    ),
+    (GUIDE, re.compile(r".+[-_.](sg|g|gRNA|sgRNA|guide)[-_.]?\d+|sg[A-Z]{2}|(?i:non[-_.]?target)")),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenColumns:
+    """What was decided about the n columns of a query.
+
+    Parameters
+    ----------
+    gene
+        Index of the gene in the reference, -1 where a column is not counted.
+    reasons
+        Why a column is not counted, ``""`` where it is.
+    letter_case
+        Number of columns that are counted although their letter case is not the reference's.
+    repeated
+        Names that stand over more than one counted column, with nothing to tell whether both are genes.
+    """
+
+    gene: NDArray[np.int64]
+    reasons: list[str] = field(repr=False)
+    letter_case: int
+    repeated: tuple[str, ...]
+
+
+def choose_columns(
+    texts: list[str], vocabulary: GeneVocabulary, annotation: ColumnAnnotation | None = None
+) -> ChosenColumns:
+    """Decide which columns of a query are counted, and for which gene of a reference.
+
+    A column that the table calls something else than gene expression, or a gene of another genome, is not counted.
+    Of the others, a gene gets the columns with its symbol, its Ensembl id or a former symbol. Where it has one of
+    these, columns that only resemble it are not counted: another letter case (``Cd3e`` beside ``CD3E`` is a mouse
+    gene), other punctuation, a number behind (``LYZ-1`` beside ``LYZ`` is a guide, or the name was made unique; it is
+    counted where the table has an Ensembl id for it). Names of words Like This are not counted at all: mouse and rat
+    genes are written so.
+
+    Parameters
+    ----------
+    texts
+        Names of the columns without surrounding blanks.
+    vocabulary
+        Genes of the reference.
+    annotation
+        What the table says about its columns.
+    """
+    excluded = annotation.excluded if annotation else ("",) * len(texts)
+    ids = annotation.gene_ids if annotation else None
+    texts = _without_entrez(texts)
+    found = [(-1, Form.UNKNOWN) if out else vocabulary.find(text) for text, out in zip(texts, excluded, strict=True)]
+    gene = np.fromiter((index for index, _ in found), np.int64, len(texts))
+    form = np.fromiter((f for _, f in found), np.int64, len(texts))
+    reasons = list(excluded)
+
+    def leave_out(columns: NDArray[np.int64], why: Callable[[str], str]) -> None:
+        for i in columns:
+            gene[i], reasons[i] = -1, why(texts[i])
+
+    _numbered(texts, gene, form, reasons, ids)
+    own = np.zeros(len(vocabulary) + 1, dtype=bool)  # the last one is what -1 takes
+    own[gene[form <= Form.FORMER]] = True
+    own[-1] = False
+    beside = own[gene] & (form > Form.FORMER)
+    case = form == Form.LETTER_CASE
+    title = np.array([bool(c) and TITLE_CASE.fullmatch(t) is not None for t, c in zip(texts, case, strict=True)], bool)
+    n_beside = int((beside & case).sum())
+    mixed_species = n_beside >= _SPECIES_COLUMNS and n_beside >= _SPECIES_SHARE * case.sum()
+    leave_out(np.flatnonzero(case & (title | mixed_species)), lambda _: OTHER_SPECIES)
+    leave_out(np.flatnonzero(beside & case & (gene >= 0)), lambda _: OTHER_CASE)
+    leave_out(np.flatnonzero(beside & (form == Form.PUNCTUATION)), lambda _: OTHER_PUNCTUATION)
+    if mixed_species:
+        leave_out(_among_foreign(texts, gene, reasons), lambda _: OTHER_SPECIES)
+    if ids is not None:
+        leave_out(_without_gene_id(gene, ids), lambda _: NO_GENE_ID)
+    unexplained = np.flatnonzero((gene < 0) & np.array([not reason for reason in reasons], dtype=bool))
+    leave_out(unexplained, _kind_of_unknown)
+    return ChosenColumns(gene, reasons, int((case & (gene >= 0)).sum()), _repeated(texts, gene, ids))
+
+
+def _numbered(
+    texts: list[str],
+    gene: NDArray[np.int64],
+    form: NDArray[np.int64],
+    reasons: list[str],
+    ids: tuple[str, ...] | None,
+) -> None:
+    """Names that are a gene's and a number: a repeat of the gene only if the table has an Ensembl id for the column."""
+    parts = {
+        i: match.group(1)
+        for i in np.flatnonzero(gene < 0)
+        if not reasons[i] and (match := _NUMBERED.fullmatch(texts[i]))
+    }
+    if not parts:
+        return
+    stems = {text: index for text, index in zip(texts, gene, strict=True) if index >= 0}
+    for i, stem in parts.items():
+        if stem in stems and ids is not None and HUMAN_GENE_ID.search(ids[i]):
+            gene[i], form[i] = stems[stem], Form.OWN
+        elif stem in stems:
+            reasons[i] = NUMBERED
+
+
+def _among_foreign(texts: list[str], gene: NDArray[np.int64], reasons: list[str]) -> NDArray[np.int64]:
+    """Columns of a name that stands there twice (C3 of man and mouse), if most of their neighbours are foreign."""
+    times = Counter(texts)
+    foreign = np.array([reason == OTHER_SPECIES for reason in reasons], dtype=np.int64)
+    before = np.concatenate([[0], np.cumsum(foreign - ((gene >= 0) & (foreign == 0)))])
+    twice = np.array([i for i in np.flatnonzero(gene >= 0) if times[texts[i]] > 1], dtype=np.int64)
+    first, last = np.maximum(twice - _NEIGHBOURS, 0), np.minimum(twice + _NEIGHBOURS + 1, len(texts))
+    return twice[before[last] > before[first]]
+
+
+def _without_gene_id(gene: NDArray[np.int64], ids: tuple[str, ...]) -> NDArray[np.int64]:
+    """Counted columns with an id that is not a gene's, and those without any of genes that have a column with one."""
+    with_id = np.array([HUMAN_GENE_ID.search(value) is not None for value in ids], dtype=bool)
+    sure = np.unique(gene[with_id & (gene >= 0)])
+    named = np.array([bool(value) for value in ids], dtype=bool)
+    return np.flatnonzero(~with_id & (gene >= 0) & (named | np.isin(gene, sure)))
+
+
+def _repeated(texts: list[str], gene: NDArray[np.int64], ids: tuple[str, ...] | None) -> tuple[str, ...]:
+    seen: set[str] = set()
+    twice: dict[str, None] = {}
+    for i in np.flatnonzero(gene >= 0):
+        if ids is None or not HUMAN_GENE_ID.search(ids[i]):
+            if texts[i] in seen:
+                twice[texts[i]] = None
+            seen.add(texts[i])
+    return tuple(twice)
+
+
+def _kind_of_unknown(text: str) -> str:
+    return next((kind for kind, pattern in _KINDS_OF_UNKNOWN if pattern.match(text)), UNKNOWN)
+
+
+def _without_entrez(texts: list[str]) -> list[str]:
+    """Names without the Entrez ids that R's make.names hung on with a dot (``CD3E.916``), if most have one."""
+    parts = [_ENTREZ_BY_R.fullmatch(text) for text in texts]
+    versioned = sum(HUMAN_GENE_ID.search(text) is not None for text in texts)
+    if 2 * (sum(part is not None for part in parts) - versioned) <= len(texts):
+        return texts
+    return [part.group(1) if part else text for part, text in zip(parts, texts, strict=True)]
