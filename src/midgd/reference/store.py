@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from midgd._torch import apart
 from midgd.nn import Decoder, DecoderSpec, GaussianMixture, LatentEncoder, ProfileReadout
 from midgd.reference.reference import Arms, Calibration, Card, Reference
 
@@ -59,6 +60,7 @@ def _exchange(new: Path, path: Path) -> None:
     shutil.rmtree(older, ignore_errors=True)
 
 
+@apart
 def read(path: Path) -> Reference:
     """Read a reference folder; every inconsistency is a ValueError that names the file."""
     for name in (CARD, WEIGHTS):
@@ -126,11 +128,15 @@ def _build(card: Card, tensors: dict[str, Tensor]) -> Reference:
     if not all(bool(torch.isfinite(t).all()) for t in tensors.values() if t.is_floating_point()):
         raise ValueError("some weights are not finite")
     sizes = {"mrna": len(card["genes"]["symbol"]), "mirna": len(card["mirnas"]["name"])}
-    decoder = _filled(Decoder(DecoderSpec(**card["decoder"]), sizes), part("decoder"))
-    mixture = dict(card["prior"])
-    prior = _filled(GaussianMixture(mixture.pop("n_components"), decoder.spec.n_latent, **mixture), part("prior"))
-    readout = None if card["readout"] is None else _filled(ProfileReadout(**card["readout"]), part("readout"))
-    encoder = None if card["encoder"] is None else _filled(LatentEncoder(**card["encoder"]), part("encoder"))
+    # Without memory and without random numbers: the weights are those of the file.
+    with torch.device("meta"):
+        empty_decoder = Decoder(DecoderSpec(**card["decoder"]), sizes)
+        empty_prior = GaussianMixture(n_latent=empty_decoder.spec.n_latent, **card["prior"])
+        empty_readout = None if card["readout"] is None else ProfileReadout(**card["readout"])
+        empty_encoder = None if card["encoder"] is None else LatentEncoder(**card["encoder"])
+    decoder, prior = _filled(empty_decoder, part("decoder")), _filled(empty_prior, part("prior"))
+    readout = None if empty_readout is None else _filled(empty_readout, part("readout"))
+    encoder = None if empty_encoder is None else _filled(empty_encoder, part("encoder"))
     if readout is not None and not ((readout.core_genes >= 0) & (readout.core_genes < sizes["mrna"])).all():
         raise ValueError("the readout names genes that the decoder does not have")
     for name, module in {"readout": readout, "encoder": encoder}.items():
@@ -154,5 +160,9 @@ def _arrays(tensors: dict[str, Tensor]) -> dict[str, Any]:
 
 
 def _filled(module: M, weights: dict[str, Tensor]) -> M:
-    module.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
+    own = module.state_dict()
+    cast = {name: value.to(own[name].dtype if name in own else value.dtype, copy=True) for name, value in weights.items()}
+    if infinite := [name for name, value in cast.items() if not bool(torch.isfinite(value).all())]:
+        raise ValueError(f"weights are too large for single precision: {infinite[0]}")
+    module.load_state_dict(cast, assign=True)
     return module.eval().requires_grad_(False)
