@@ -22,16 +22,20 @@ Result = TypeVar("Result")
 
 _lock = threading.Lock()
 _users = 0
-_before: tuple[torch.dtype, str] = (torch.float32, "highest")
+_before: tuple[torch.dtype, str, int] = (torch.float32, "highest", 1)
 
 
 @contextmanager
 def own_settings() -> Iterator[None]:
-    """Single precision, not rounded further in products, while at least one caller is inside."""
+    """Single precision, not rounded further in products, while at least one caller is inside.
+
+    The number of threads is restored as well: the last number that any thread asks for is what later threads of the
+    process begin with.
+    """
     global _users, _before
     with _lock:
         if not _users:
-            _before = torch.get_default_dtype(), torch.get_float32_matmul_precision()
+            _before = torch.get_default_dtype(), torch.get_float32_matmul_precision(), torch.get_num_threads()
             _set(torch.float32, "highest")
         _users += 1
     try:
@@ -40,7 +44,8 @@ def own_settings() -> Iterator[None]:
         with _lock:
             _users -= 1
             if not _users:
-                _set(*_before)
+                _set(*_before[:2])
+                torch.set_num_threads(_before[2])
 
 
 def _set(dtype: torch.dtype, precision: str) -> None:
@@ -54,7 +59,6 @@ def _set(dtype: torch.dtype, precision: str) -> None:
 @contextmanager
 def one_core_threads(n: int) -> Iterator[ThreadPoolExecutor]:
     """Up to n new threads of one core each."""
-    before = torch.get_num_threads()
     with own_settings():
         pool = ThreadPoolExecutor(n, "midgd", initializer=torch.set_num_threads, initargs=(1,))
         try:
@@ -62,8 +66,6 @@ def one_core_threads(n: int) -> Iterator[ThreadPoolExecutor]:
         finally:
             # An error or Ctrl-C: what has not begun never will.
             pool.shutdown(wait=True, cancel_futures=True)
-            # The last number that any thread asked for is what later threads of the process begin with.
-            torch.set_num_threads(before)
 
 
 def apart(function: Callable[P, Result]) -> Callable[P, Result]:

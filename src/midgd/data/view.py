@@ -116,13 +116,13 @@ def _choose(adata: AnnData, layer: str | None, use_raw: bool) -> tuple[Any, Any,
         return adata.raw.X, adata.raw.var, "adata.raw.X"
     if layer is not None:
         if layer not in adata.layers:
-            raise KeyError(f"no layer {layer!r} in adata.layers; there is {_list(adata.layers)}")
+            raise KeyError(f"no layer {layer!r} in adata.layers; there is {_list(_layers(adata))}")
         return adata.layers[layer], adata.var, f"adata.layers[{layer!r}]"
     if 0 in adata.shape:
         raise ValueError(_empty("adata", adata.shape))
     matrix = adata.X  # once: every access to the X of a view copies it
     if matrix is None:
-        raise ValueError(f"adata.X is not set: name a layer with layer=...; there is {_list(adata.layers)}")
+        raise ValueError(f"adata.X is not set: name a layer with layer=...; there is {_list(_layers(adata))}")
     return matrix, adata.var, "adata.X"
 
 
@@ -152,12 +152,17 @@ def _empty(where: str, shape: tuple[int, ...]) -> str:
 
 def _hint(adata: AnnData, layer: str | None, use_raw: bool) -> str:
     """Where else in this object counts might be."""
-    options = [f"layer={name!r}" for name in adata.layers if name != layer]
+    options = [f"layer={name!r}" for name in _layers(adata) if name != layer]
     if adata.raw is not None and not use_raw:
         options.append("use_raw=True")
     if options:
         return f"Pass raw counts; this object also has {', '.join(options[:5])}"
     return "Pass raw counts; this object holds no other matrix, so go back to the data before normalisation"
+
+
+def _layers(adata: AnnData) -> list[str]:
+    # From anndata 0.13 on X is a layer too, and its name is None.
+    return [name for name in adata.layers if name is not None]
 
 
 def _list(names: Iterable[object]) -> str:

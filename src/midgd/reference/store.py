@@ -161,7 +161,9 @@ def _arrays(tensors: dict[str, Tensor]) -> dict[str, Any]:
 
 def _filled(module: M, weights: dict[str, Tensor]) -> M:
     own = module.state_dict()
-    cast = {name: value.to(own[name].dtype if name in own else value.dtype, copy=True) for name, value in weights.items()}
+    cast = {
+        name: value.to(own[name].dtype if name in own else value.dtype, copy=True) for name, value in weights.items()
+    }
     if infinite := [name for name, value in cast.items() if not bool(torch.isfinite(value).all())]:
         raise ValueError(f"weights are too large for single precision: {infinite[0]}")
     module.load_state_dict(cast, assign=True)
