@@ -55,6 +55,8 @@ def mirna(adata: AnnData, key: str = "mirna") -> AnnData:
         obsp=carried_obsp(adata),
         uns=carried | result_uns(key, uns) if uns else carried,
     )
+    if not uns:
+        logger.info("adata.uns[%r] is missing (anndata.concat needs uns_merge='first'): no accessions", key)
     units = uns.get("params", {}).get("units", "log1p_cpm")
     if units != "log1p_cpm":
         logger.info("values are %s, no logarithms: call sc.pp.log1p before tools that compute fold changes", units)
