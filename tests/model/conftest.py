@@ -6,17 +6,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import anndata as ad
+import mudata
 import numpy as np
 import pandas as pd
 import pytest
-from mudata import MuData, set_options
+from mudata import MuData
 
 if TYPE_CHECKING:
     from midgd.model import MIDGD
 
 SIZES: dict[str, Any] = {"n_latent": 6, "n_hidden": 12, "n_components": 3}
 
-set_options(pull_on_update=False)
+if hasattr(mudata, "set_options"):  # from mudata 0.4 on this is how it is
+    mudata.set_options(pull_on_update=False)
 
 
 @pytest.fixture

@@ -79,6 +79,8 @@ def paired_mudata(
     import mudata
     from anndata import AnnData
 
+    from midgd._mudata import without_pulling
+
     obs = obs.rename_axis(None)
     obs = obs.assign(**{name: obs[name].astype(str).astype("category") for name in OBS_COLUMNS})
     modalities = {
@@ -86,7 +88,7 @@ def paired_mudata(
         "mirna": AnnData(sparse.csr_matrix(mirna, dtype=np.float32), obs=obs.copy(), var=mirna_var),
     }
     # Pulling would add a second copy of every column under the name of its modality.
-    with mudata.set_options(pull_on_update=False):
+    with without_pulling():
         pairs = mudata.MuData(modalities)
     pairs.obs = obs.loc[pairs.obs_names].assign(**{name: pairs.obs[name] for name in pairs.obs})
     return pairs

@@ -1,13 +1,22 @@
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from midgd.tl._results import mirna_var
+from midgd.get._carry import carried_obsm, carried_obsp, carried_uns
+from midgd.settings import logger
+from midgd.tl._results import mirna_var, result_uns
 
 
 def mirna(adata: AnnData, key: str = "mirna") -> AnnData:
     """Inferred miRNAs as an AnnData, so that any scanpy function works on them.
+
+    What the cells have comes along: ``obs``, embeddings as ``X_umap``, spatial coordinates, graphs and images,
+    colours. What was computed from their genes does not, where a tool would use it without being asked to: ``X_pca``
+    and ``X_diffmap``, neighbours, and in ``uns`` the notes on logarithms, neighbours, principal components, variable
+    genes, marker genes and dendrograms. So ``sc.pp.neighbors`` finds neighbours by miRNA, and plots can still show
+    miRNAs on the UMAP of the genes. All is copied: changes do not reach the cells.
 
     Parameters
     ----------
@@ -18,36 +27,60 @@ def mirna(adata: AnnData, key: str = "mirna") -> AnnData:
 
     Returns
     -------
-    AnnData, cells x miRNAs, with the values as ``X``, their standard deviations as ``layers["sd"]`` where they were
-    computed, and the ``obs``, ``obsm``, ``obsp`` and ``uns`` of the cells. ``var`` has the accession of each miRNA and
-    how well the reference predicts it: its Spearman correlation over held-out samples, ``spearman_bulk`` as sequenced
-    and ``spearman_umi_1000`` thinned to 1,000 counts (NaN where it is hardly ever present).
+    AnnData, cells x miRNAs, with the values as ``X`` and their standard deviations as ``layers["sd"]`` where they were
+    computed. ``var`` has the accession of each miRNA and how well the reference predicts it: its Spearman correlation
+    over held-out samples, ``spearman_bulk`` as sequenced and ``spearman_umi_1000`` thinned to 1,000 counts (NaN where
+    it is hardly ever present). All are matched by the name of the miRNA: the table in ``obsm`` may have been sorted,
+    cut or joined with another.
 
     Raises
     ------
     KeyError
         If there are no results under this key.
+    ValueError
+        If the table has no columns, or one of them twice.
 
     Examples
     --------
     >>> sc.pl.umap(midgd.get.mirna(adata), color="hsa-miR-223-3p")  # doctest: +SKIP
     """
-    if key not in adata.obsm or not isinstance(adata.obsm[key], pd.DataFrame):
+    values = _table(adata, key)
+    carried = carried_uns(adata)
+    uns = carried.get(key, {})
+    result = AnnData(
+        values.to_numpy(np.float32, copy=True),
+        obs=adata.obs.copy(),
+        var=mirna_var(values.columns, uns),
+        obsm=carried_obsm(adata, {key, f"{key}_sd"}),
+        obsp=carried_obsp(adata),
+        uns=carried | result_uns(key, uns) if uns else carried,
+    )
+    if not uns:
+        logger.info("adata.uns[%r] is missing (anndata.concat needs uns_merge='first'): no accessions", key)
+    units = uns.get("params", {}).get("units", "log1p_cpm")
+    if units != "log1p_cpm":
+        logger.info("values are %s, no logarithms: call sc.pp.log1p before tools that compute fold changes", units)
+    sd = adata.obsm.get(f"{key}_sd")
+    if isinstance(sd, pd.DataFrame):
+        result.layers["sd"] = sd.reindex(columns=values.columns).to_numpy(np.float32, copy=True)
+    return result
+
+
+def _table(adata: AnnData, key: str) -> pd.DataFrame:
+    """The table of a result, of which every column is one miRNA."""
+    values = adata.obsm.get(key)
+    if not isinstance(values, pd.DataFrame):
         tables = [name for name, value in adata.obsm.items() if isinstance(value, pd.DataFrame)]
         raise KeyError(
             f"adata.obsm[{key!r}] holds no inferred miRNAs (tables in obsm: {tables or 'none'})."
             " Run midgd.tl.infer_mirna(adata) first, or pass its key_added as key=."
         )
-    values = adata.obsm[key]
-    own = {key, f"{key}_sd"}
-    result = AnnData(
-        values.to_numpy(),
-        obs=adata.obs.copy(),
-        var=mirna_var(values.columns, adata.uns.get(key, {})),
-        obsm={name: value for name, value in adata.obsm.items() if name not in own},
-        obsp=dict(adata.obsp),
-        uns=dict(adata.uns),
-    )
-    if f"{key}_sd" in adata.obsm:
-        result.layers["sd"] = adata.obsm[f"{key}_sd"].to_numpy()
-    return result
+    if values.columns.empty:
+        raise ValueError(
+            f"adata.obsm[{key!r}] has no columns left. anndata.concat keeps only the miRNAs that all parts have:"
+            " infer all parts at the same level, or concatenate with join='outer'."
+        )
+    if not values.columns.is_unique:
+        twice = values.columns[values.columns.duplicated()]
+        raise ValueError(f"adata.obsm[{key!r}] has {twice[0]!r} more than once; keep one column of each miRNA.")
+    return values

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from midgd._torch import apart
 from midgd.infer.batch import Batch
 from midgd.infer.diversity import Diversity
 from midgd.infer.domain import expected_sd, misfit, out_of_domain
@@ -78,6 +79,7 @@ class Predictor:
         Of the latent optimisation.
     """
 
+    @apart
     def __init__(
         self,
         reference: Reference,

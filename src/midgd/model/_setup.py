@@ -37,7 +37,8 @@ def named_modalities(mdata: MuData, modalities: Mapping[str, str] | None) -> dic
 def check_modality(adata: AnnData, layer: str | None, where: str, argument: str) -> None:
     """Whether an AnnData has the layer and names that can be told apart."""
     if layer is not None and layer not in adata.layers:
-        raise KeyError(f"{argument}={layer!r} is no layer of {where}; there is {list(adata.layers) or 'none'}.")
+        layers = [name for name in adata.layers if name is not None]
+        raise KeyError(f"{argument}={layer!r} is no layer of {where}; there is {layers or 'none'}.")
     if layer is None and adata.X is None:
         raise ValueError(f"{where}.X is not set; name a layer with {argument}=.")
     check_unique(adata.var_names, f"{where}.var_names")

@@ -6,20 +6,22 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-import mudata
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
 
-from midgd.tl._results import write_obsm
+from midgd._mudata import without_pulling
+from midgd.settings import logger
+from midgd.tl._results import check_key, is_result, mirna_var, result_uns, write_obsm
 
 
 def check_target(data: AnnData | MuData | pd.DataFrame, key: str | None, setup: Mapping[str, Any]) -> None:
     """Whether results may be written there; before the work, not after."""
     if key is None:
         return
+    check_key(key, "write_to")
     if isinstance(data, pd.DataFrame):
         raise ValueError(f"write_to={key!r} needs AnnData or MuData; from a DataFrame take the returned table.")
     taken = setup["modalities"].values() if "modalities" in setup else [setup["mirna_obsm_key"]]
@@ -51,12 +53,14 @@ def _write_modality(
     result = AnnData(
         arrays["values"],
         obs=pd.DataFrame({"mirna_ood": arrays["ood"]}, index=mdata.obs_names[inferred]),
-        var=pd.DataFrame({"accession": uns["accessions"]}, index=names),
+        var=mirna_var(names, uns),
         obsm={"X_midgd": arrays["latent"]},
         layers={"sd": arrays["sd"]} if "sd" in arrays else None,
-        uns={"mirna": uns},
+        uns=result_uns("mirna", uns),
     )
-    with warnings.catch_warnings(), mudata.set_options(pull_on_update=False):
+    if key in mdata.mod and not is_result(mdata.mod[key].uns.get("mirna")):
+        logger.warning("mdata[%r] did not come from an earlier result and is replaced", key)
+    with warnings.catch_warnings(), without_pulling():
         # Measured and inferred miRNAs have the same names on purpose.
         warnings.filterwarnings("ignore", message=".*var_names.*", category=UserWarning)
         mdata.mod[key] = result

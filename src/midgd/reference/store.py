@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 
 from midgd._files import NEW, locked, make_folder, move, named_errors, remove, replacing, sync, temporary
 from midgd._text import one_line, shown
+from midgd._torch import apart
 from midgd.reference._layout import DTYPES, Shapes, build, check_shapes, describe, tensors
 from midgd.reference._schema import check_card
 from midgd.reference.reference import Card, Reference
@@ -118,6 +119,7 @@ def identity(card: Card) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+@apart
 def read(path: Path) -> Reference:
     """Read a reference folder.
 

@@ -17,7 +17,7 @@ from midgd.infer.predict import in_units
 from midgd.reference import Reference, load
 from midgd.settings import logger
 from midgd.tl._output import PartialOutput
-from midgd.tl._results import Details, mirna_var, provenance, result_arrays, write_obsm
+from midgd.tl._results import Details, check_key, mirna_var, provenance, result_arrays, result_uns, write_obsm
 from midgd.tl._stream import Groups, pick_device, predict_groups, stream
 
 
@@ -70,13 +70,14 @@ def infer_mirna(
     uncertainty
         Also write standard deviations: the model's errors on held-out samples of the same depth.
     key_added
-        Name of the results.
+        Name of the results; an earlier result of the same name is replaced. Anything else there is replaced with a
+        warning.
     device
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
     batch_size
         Rows read at a time; None chooses by memory. It does not change the result.
     copy
-        Return a copy of the AnnData with the results instead of writing into it.
+        Return a copy of the AnnData with the results instead of writing into it; of a backed AnnData, a copy in memory.
     refine
         Upper limit of the optimiser's steps per cell; None goes on to the optimum. 0 takes the encoder's guess: about
         four times as fast, and close (the model card has the loss).
@@ -96,7 +97,7 @@ def infer_mirna(
 
     ``obsm[key_added]``
         DataFrame float32, cells x miRNAs.
-    ``obsm["X_midgd"]``
+    ``obsm["X_midgd"]``, ``obsm[f"X_{key_added}"]`` for another ``key_added``
         Latents, cells x d, usable as ``use_rep`` of :func:`scanpy.pp.neighbors`.
     ``obs[f"{key_added}_ood"]``
         Out-of-domain score in [0, 1]: 0.5 is the 95th percentile of held-out training samples of the same depth,
@@ -104,7 +105,7 @@ def infer_mirna(
     ``obsm[f"{key_added}_sd"]``
         Standard deviations in the same units, with ``uncertainty=True``.
     ``uns[key_added]``
-        Parameters, reference and its hash, gene report, accessions.
+        Parameters, reference and its hash, gene report, accession and held-out accuracy of each miRNA.
 
     Raises
     ------
@@ -118,6 +119,7 @@ def infer_mirna(
     table = model.mirna_table(level)
     in_units(np.zeros((0, 0), np.float32), units)  # an unknown unit must fail before the work, not after
     _check_exclusive(groupby, copy, output)
+    check_key(key_added)
     view = read_counts(adata, layer=layer, use_raw=use_raw, gene_symbols=gene_symbols, counts=counts)
     _check_target(adata, copy, output)
     groups = None if groupby is None else Groups.from_obs(_obs(adata), groupby)
@@ -136,7 +138,7 @@ def infer_mirna(
             n_empty += int((part.evidence == 0).sum())
         _warn_of_empty(n_empty, "cells")
         obs = _obs_with(adata, view, f"{key_added}_ood", file.ood)
-        file.finish(obs, mirna_var(table["name"], uns), {key_added: uns})
+        file.finish(obs, mirna_var(table["name"], uns), result_uns(key_added, uns))
         return None
     predictions: Iterable[Prediction]
     if groups is None:
@@ -207,8 +209,8 @@ def _write(
 ) -> AnnData | pd.DataFrame | None:
     if isinstance(data, pd.DataFrame):
         values = pd.DataFrame(arrays["values"], index=view.obs_names, columns=names)
-        values.attrs["midgd"] = Details(arrays["ood"], arrays["latent"], arrays.get("sd"), uns)
+        values.attrs["midgd"] = Details(values, arrays, uns)
         return values
-    target = data.copy() if copy else data
+    target = (data.to_memory() if data.isbacked else data.copy()) if copy else data
     write_obsm(target, arrays, names, uns, key)
     return target if copy else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,19 +15,27 @@ from midgd.features import GeneReport
 from midgd.infer import predict
 from midgd.infer.predict import Prediction, at_level, in_units
 from midgd.reference import Reference
+from midgd.settings import logger
 
 
-@dataclass(frozen=True, eq=False)
-class Details:
-    """What goes with a DataFrame of miRNAs, in its ``attrs["midgd"]``.
+class Details(dict[str, Any]):
+    """What goes with a DataFrame of miRNAs, in its ``attrs["midgd"]``: by name, so that any part of it finds its own.
 
+    As a dictionary it holds which reference and parameters made the table, which is what a file of pandas keeps.
     pandas compares and deep-copies ``attrs`` at every turn: this compares by identity and is shared, not copied.
     """
 
-    ood: NDArray[np.float32]
-    latent: NDArray[np.float32]
-    sd: NDArray[np.float32] | None
-    provenance: dict[str, Any]
+    def __init__(
+        self, values: pd.DataFrame, arrays: Mapping[str, NDArray[np.float32]], provenance: Mapping[str, Any]
+    ) -> None:
+        super().__init__({name: provenance[name] for name in ("params", "reference", "midgd_version")})
+        self.ood = pd.Series(arrays["ood"], values.index, name="ood")
+        self.latent = pd.DataFrame(arrays["latent"], values.index)
+        self.sd = pd.DataFrame(arrays["sd"], values.index, values.columns) if "sd" in arrays else None
+        self.provenance = provenance
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Details:
         return self
@@ -47,32 +54,98 @@ def result_arrays(
 
 def provenance(model: Reference, genes: GeneReport, level: str, params: Mapping[str, object]) -> dict[str, Any]:
     """What ``uns`` keeps about a result; parameters that are None are left out, for h5ad has no None."""
+    table = model.mirna_table(level)
+    accuracy = {f"spearman_{depth}": values for depth, values in model.accuracy(level).items()}
     return {
         "params": {name: value for name, value in params.items() if value is not None},
         "reference": {"name": model.name, "sha256": model.sha256, "version": str(model.card.get("version", ""))},
         "midgd_version": __version__,
         "genes": genes.to_dict(),
-        "accessions": np.array(model.mirna_table(level)["accession"], dtype=str),
-        "accuracy": model.accuracy(level),
+        # One table: tools that merge uns part by part cannot mix the miRNAs of one reference with those of another.
+        "mirnas": pd.DataFrame({"accession": table["accession"]} | accuracy, index=table["name"]),
     }
 
 
 def mirna_var(names: Iterable[str], uns: Mapping[str, Any]) -> pd.DataFrame:
-    """The miRNAs of a result with their accessions and held-out accuracies, from its ``uns``."""
-    columns = {"accession": uns["accessions"]} if "accessions" in uns else {}
-    accuracy = {f"spearman_{depth}": values for depth, values in uns.get("accuracy", {}).items()}
-    return pd.DataFrame(columns | accuracy, index=pd.Index(names, dtype=str))
+    """The miRNAs of a result, matched by name with their accessions and held-out accuracies in its ``uns``.
+
+    A name that the result did not have gets no accession and no accuracy.
+    """
+    index = pd.Index([str(name) for name in names])
+    known = uns.get("mirnas")
+    if not isinstance(known, pd.DataFrame) or not known.index.is_unique:
+        return pd.DataFrame(index=index)
+    var = known.reindex(index)
+    if "accession" in var:
+        var["accession"] = var["accession"].astype(object).where(var["accession"].notna(), "").astype(str)
+    return var
+
+
+def result_uns(key: str, uns: Mapping[str, Any]) -> dict[str, Any]:
+    """``uns`` of an AnnData of miRNAs; scanpy finds the base of logarithms in ``log1p``."""
+    logarithms = uns.get("params", {}).get("units") == "log1p_cpm"
+    return {key: dict(uns)} | ({"log1p": {"base": None}} if logarithms else {})
+
+
+def is_result(uns: object) -> bool:
+    """Whether an entry of ``uns`` is about a result of this package."""
+    return isinstance(uns, Mapping) and "midgd_version" in uns
+
+
+def latent_key(key: str) -> str:
+    """Where in ``obsm`` the latents of a result are."""
+    return "X_midgd" if key == "mirna" else f"X_{key}"
+
+
+def check_key(key: str, argument: str = "key_added") -> None:
+    """Refuse a name that files of AnnData cannot have."""
+    if not isinstance(key, str) or not key or "/" in key:
+        raise ValueError(f"{argument}={key!r} must be a name: a text without '/', which h5ad files cannot hold.")
 
 
 def write_obsm(
     adata: AnnData, arrays: Mapping[str, NDArray[np.float32]], names: list[str], uns: dict[str, Any], key: str
 ) -> None:
-    """Write results into ``obsm``, ``obs`` and ``uns`` of an AnnData; a view becomes an AnnData of its own."""
+    """Write results into ``obsm``, ``obs`` and ``uns`` of an AnnData; a view becomes an AnnData of its own.
+
+    What an earlier call left under the same key goes, all of it. What somebody else left there is replaced with a
+    warning.
+    """
     if adata.is_view:
-        adata._init_as_actual(adata.copy())
-    adata.obsm[key] = pd.DataFrame(arrays["values"], index=adata.obs_names, columns=names)
-    adata.obsm["X_midgd"] = arrays["latent"]
-    adata.obs[f"{key}_ood"] = arrays["ood"]
-    adata.uns[key] = uns
+        adata._init_as_actual(adata.to_memory() if adata.isbacked else adata.copy())
+    cells = adata.obs_names
+    new: dict[tuple[str, str], Any] = {
+        ("obsm", key): pd.DataFrame(arrays["values"], cells, names),
+        ("obsm", latent_key(key)): arrays["latent"],
+        ("obs", f"{key}_ood"): arrays["ood"],
+        ("uns", key): uns,
+    }
     if "sd" in arrays:
-        adata.obsm[f"{key}_sd"] = pd.DataFrame(arrays["sd"], index=adata.obs_names, columns=names)
+        new["obsm", f"{key}_sd"] = pd.DataFrame(arrays["sd"], cells, names)
+    _clear(adata, key)
+    for (attribute, name), value in new.items():
+        getattr(adata, attribute)[name] = value
+
+
+def _places(key: str) -> list[tuple[str, str]]:
+    """All that a result can consist of."""
+    obsm = [("obsm", name) for name in (key, f"{key}_sd", latent_key(key))]
+    return [*obsm, *(("obs", f"{key}_{name}") for name in ("ood", "nearest")), ("uns", key)]
+
+
+def _clear(adata: AnnData, key: str) -> None:
+    """Remove what is in the places of a result, so that no part of an older one stays beside the new one."""
+    owners = {place: key for place in _places(key) if is_result(adata.uns.get(key))}
+    others = [name for name, value in adata.uns.items() if is_result(value) and name != key]
+    owners |= {place: other for other in others for place in _places(other)}
+    occupied = [place for place in _places(key) if place[1] in getattr(adata, place[0])]
+    foreign = [f"adata.{attribute}[{name!r}]" for attribute, name in occupied if owners.get((attribute, name)) != key]
+    if foreign:
+        logger.warning(
+            "%s did not come from an earlier result %r and %s replaced; key_added= chooses another name",
+            ", ".join(foreign),
+            key,
+            "is" if len(foreign) == 1 else "are",
+        )
+    for attribute, name in occupied:
+        del getattr(adata, attribute)[name]
