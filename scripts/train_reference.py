@@ -9,15 +9,17 @@ import argparse
 import logging
 import time
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from cell_pairs import CellData, kinds_table, mean_cpm, with_pairs
 from dev_data import Pairs, load_both_levels, load_pairs, load_unpaired
 from names import current_matures, gene_table, mature_pairs, stem_loop_table
 
 from midgd import __version__
+from midgd.bench.cells import load_kinds
 from midgd.infer.predict import at_level, in_units
 from midgd.metrics import per_feature_correlation
 from midgd.reference import Reference
@@ -38,21 +40,47 @@ from midgd.train.start import log1p_cpm
 BUNDLED = Path(__file__).parents[1] / "src/midgd/reference/bundled/default"
 # Level of the output and its modality in the mosaic.
 LEVELS = {"stem-loop": "mirna", "mature": "mature"}
+# Single cells that the development model has not seen, which tell how wrong it is on cells.
+HELD_OUT_CELLS = ("citeseq", "zanini")
+CELL_DEPTHS = (None, 3_000.0, 1_000.0, 300.0, 100.0, 30.0, 10.0, 3.0)
 CITATIONS = [
     "Zamani et al. 2026, bioRxiv 10.64898/2026.05.29.727918 (miDGD)",
     "Schuster & Krogh 2023, Bioinformatics 39:btad497 (deep generative decoder)",
     "TCGA Research Network, https://www.cancer.gov/tcga (open-access tier: training data)",
+    "McCall et al. 2017, Genome Research 27:1769 (microRNAome)",
+    "Juzenas et al. 2017, Nucleic Acids Research 45:9290 (miRNA of sorted blood cells)",
+    "de Rie et al. 2017, Nature Biotechnology 35:872 (FANTOM5 miRNA atlas)",
+    "Uhlen et al. 2015, Science 347:1260419 and 2019, Science 366:eaax9198 (Human Protein Atlas, CC BY-SA 3.0)",
+    "GTEx Consortium 2020, Science 369:1318 (tissue means)",
+    "Martens & Stunnenberg 2013, Haematologica 98:1487 (Blueprint); ENCODE Project Consortium 2012, Nature 489:57",
+    "Lizio et al. 2015, Genome Biology 16:22 (FANTOM5 CAGE)",
+    "Zanini et al. 2018, PNAS 115:E12363; Aizarani et al. 2019, Nature 572:199; Darmanis et al. 2015, PNAS 112:7285;"
+    " Croote et al. 2018, Science 362:1306; Smillie et al. 2019, Cell 178:714 (single cells)",
+    "10x Genomics, 10k PBMCs with surface proteins, v3 chemistry (single cells)",
     "Kozomara et al. 2019, NAR 47:D155 (miRBase v22 names)",
 ]
 log = logging.getLogger("train_reference")
 
 
-def train(mosaic: Mosaic, card: dict, levels: BothLevels, held_out: Collection[str] = ()) -> Reference:
-    """A reference that has seen nothing of some patients."""
-    level = levels.fit(held_out)
-    fitted = fit(mosaic, SPEC, n_components=N_COMPONENTS, options=OPTIONS)
-    readout = fit_readout(fitted.decoder, fitted.prior, mosaic, READOUT, level, levels.unpaired(held_out))
-    return Reference(card, fitted.decoder, fitted.prior, readout, level.arms)
+def train(
+    mosaic: Mosaic,
+    obs: pd.DataFrame,
+    card: dict,
+    levels: BothLevels,
+    cells: CellData,
+    held_out: Collection[str] = (),
+    without_tables: tuple[str, ...] = (),
+) -> tuple[Reference, Mosaic]:
+    """A reference that has seen nothing of some patients and tables, and all that it has seen."""
+    level, kinds = levels.fit(held_out), load_kinds()
+    joined, labels = with_pairs(mosaic, obs, cells.pairs(kinds, without_tables=without_tables), level)
+    fitted = fit(joined, SPEC, n_components=N_COMPONENTS, options=OPTIONS)
+    log.info("decoder fitted on %d samples", len(joined))
+    readout, experts = fit_readout(
+        fitted.decoder, fitted.prior, joined, READOUT, level, levels.unpaired(held_out), labels
+    )
+    card = card | {"kinds_table": kinds_table(labels, kinds, cells.mirnas)}
+    return Reference(card, fitted.decoder, fitted.prior, readout, level.arms, kinds=experts), joined
 
 
 @dataclass(frozen=True)
@@ -133,7 +161,7 @@ def base_card(pairs: Pairs, matures: dict) -> dict:
     return {
         "name": "default",
         "version": __version__,
-        "description": "TCGA tumours and adjacent normal tissue, matched mRNA and miRNA sequencing",
+        "description": "TCGA tumours and normal tissue beside them; cells, lines and normal tissues as label pairs",
         "licence": "BSD-3-Clause",
         "half_precision": True,
         "genes": gene_table(pairs.genes),
@@ -144,9 +172,9 @@ def base_card(pairs: Pairs, matures: dict) -> dict:
             "cohorts": {str(k): int(v) for k, v in obs["cohort"].value_counts().items()},
             "tables": {str(k): int(v) for k, v in obs["table"].value_counts().items()},
             "n_components": N_COMPONENTS,
-            "options": vars(OPTIONS),
-            "readout": vars(READOUT),
-            "encoder": vars(ENCODER),
+            "options": asdict(OPTIONS),
+            "readout": asdict(READOUT),
+            "encoder": asdict(ENCODER),
         },
         "citations": CITATIONS,
     }
@@ -155,7 +183,8 @@ def base_card(pairs: Pairs, matures: dict) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=BUNDLED)
-    output = parser.parse_args().output
+    parser.add_argument("--development", type=Path, help="where to write the model that held-out samples judge")
+    args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     start = time.perf_counter()
     pairs = load_pairs()
@@ -164,17 +193,26 @@ def main() -> None:
     mosaic = Mosaic(pairs.mosaic.modalities | {"mature": levels.of(pairs.obs.index)})
 
     held_out = pairs.split("val") | pairs.split("test")
-    development = train(mosaic.take(pairs.split("train")), card, levels, set(pairs.obs["patient"][held_out]))
+    inside = pairs.split("train")
+    cells = CellData.load(card["genes"], levels.card["name"], pairs, mosaic, levels.fit())
+    patients = set(pairs.obs["patient"][held_out])
+    outside = mosaic.take(inside), pairs.obs[inside]
+    development, _ = train(*outside, card, levels, cells, patients, without_tables=HELD_OUT_CELLS)
     log.info("development model after %.0f s", time.perf_counter() - start)
     calibration = calibrate(development, mosaic.take(held_out))
+    droplets = cells.single_cells(HELD_OUT_CELLS, load_kinds(), levels.fit(patients), mean_cpm(outside[0]))
+    cell_calibration = calibrate(development, droplets, depths=CELL_DEPTHS)
+    development = replace(development, calibration=calibration, cell_calibration=cell_calibration)
+    if args.development is not None:
+        development.save(args.development)
     tables = accuracies(development, mosaic.take(pairs.split("test")), mosaic)
     for level, table in tables.items():
         log.info("held-out Spearman, %s: %s", level, table.mean().round(4).to_dict())
 
-    final = train(mosaic, card | {"accuracy": _accuracy_card(tables)}, levels)
-    encoder = fit_encoder(final.decoder, final.prior, mosaic, ENCODER)
-    final = replace(final, calibration=calibration, encoder=encoder)
-    path = final.save(output)
+    final, joined = train(mosaic, pairs.obs, card | {"accuracy": _accuracy_card(tables)}, levels, cells)
+    encoder = fit_encoder(final.decoder, final.prior, joined, ENCODER)
+    final = replace(final, calibration=calibration, cell_calibration=cell_calibration, encoder=encoder)
+    path = final.save(args.output)
     size = sum(f.stat().st_size for f in path.iterdir()) / 2**20
     log.info("wrote %s (%.1f MiB) after %.0f s", path, size, time.perf_counter() - start)
 

@@ -203,11 +203,6 @@ def _hint(adata: AnnData, layer: str | None, use_raw: bool) -> str:
     return "Pass raw counts; this object holds no other matrix, so go back to the data before normalisation"
 
 
-def _layers(adata: AnnData) -> list[str]:
-    # From anndata 0.13 on X is a layer too, and its name is None.
-    return [name for name in adata.layers if name is not None]
-
-
 def _list(names: Iterable[object]) -> str:
     return ", ".join(repr(name) for name in names) or "none"
 

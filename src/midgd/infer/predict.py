@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from midgd._torch import apart
 from midgd.infer.batch import Batch
-from midgd.infer.diversity import Diversity
 from midgd.infer.domain import expected_sd, misfit, out_of_domain
 from midgd.infer.latents import InferenceOptions, LatentInference
 from midgd.infer.objective import LogPosterior
 from midgd.infer.parallel import Counts, map_rows
 from midgd.nn import view_of
 from midgd.nn.readout import MILLION
-from midgd.reference.reference import Reference
+from midgd.reference.reference import Calibration, Reference
 
 UNITS = ("log1p_cpm", "cpm", "share")
 
@@ -43,6 +42,10 @@ class Prediction:
         (n,) out-of-domain score in [0, 1]; NaN without calibration, 1 for samples without counts.
     converged
         (n,) whether the latent reached the optimum within tolerance.
+    kind
+        (n,) index of the kind of sample that the latent is most like, -1 without kinds or counts.
+    kind_probability
+        (n,) its probability among all kinds of the reference, NaN where there is none.
     """
 
     latent: NDArray[np.float32]
@@ -51,6 +54,8 @@ class Prediction:
     misfit: NDArray[np.float32]
     ood: NDArray[np.float32]
     converged: NDArray[np.bool_]
+    kind: NDArray[np.int64]
+    kind_probability: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.share)
@@ -77,6 +82,8 @@ class Predictor:
         Where to compute.
     options
         Of the latent optimisation.
+    sample_kind
+        Whose errors the scores are measured by, ``"cell"`` or ``"tissue"``.
     """
 
     @apart
@@ -87,15 +94,15 @@ class Predictor:
         *,
         device: torch.device | str = "cpu",
         options: InferenceOptions | None = None,
+        sample_kind: str = "tissue",
     ) -> None:
-        self.reference = reference
+        self.reference, self.sample_kind = reference, sample_kind
         self.device = torch.device(device)
         self.genes = torch.from_numpy(genes).to(self.device)
         self.decoder, self.prior = reference.decoder.to(self.device), reference.prior.to(self.device)
         self.readout = None if reference.readout is None else copy.deepcopy(reference.readout).to(self.device)
         self.breadth = 0.0 if self.readout is None else self.readout.breadth(self.genes)
-        self.coverage = 0.0 if self.readout is None else self.readout.coverage(self.genes)
-        self.diversity = self._diversity() if self.coverage else None
+        self.kinds = None if reference.kinds is None else copy.deepcopy(reference.kinds).to(self.device)
         self.everything = len(genes) == self.decoder.head("mrna").n_features
         posterior = LogPosterior(self.decoder, self.prior, self.genes, device=self.device)
         encoder = None if reference.encoder is None else copy.deepcopy(reference.encoder).to(self.device)
@@ -104,11 +111,6 @@ class Predictor:
     def __call__(self, counts: Counts) -> Prediction:
         """Predict rows of counts (n, G), dense or CSR."""
         return Prediction.concatenate(map_rows(self._predict, counts, self.device))
-
-    @torch.no_grad()
-    def _diversity(self) -> Diversity:
-        typical = self.decoder.log_share(self.prior.mean[None], "mrna", self.genes)[0]
-        return Diversity(self.decoder.head("mrna"), typical, self.genes)
 
     @torch.no_grad()
     def _predict(self, counts: Counts) -> Prediction:
@@ -120,30 +122,47 @@ class Predictor:
             n = rows.stop - rows.start
             z[:n] = optimum.z[rows]
             parts.append([tensor[:n].cpu().numpy() for tensor in self._decode(z, batch)])
-        share, evidence, unlike, empty = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        share, evidence, unlike, empty, kind, probability = (np.concatenate(a) for a in zip(*parts, strict=True))
         ood = self._score(unlike, evidence, empty)
-        return Prediction(optimum.z.cpu().numpy(), share, evidence, unlike, ood, optimum.converged.cpu().numpy())
+        latent, converged = optimum.z.cpu().numpy(), optimum.converged.cpu().numpy()
+        return Prediction(latent, share, evidence, unlike, ood, converged, kind, probability)
 
     def _decode(self, z: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, ...]:
-        """Shares of miRNAs, evidence, misfit, and whether a row is empty."""
+        """Shares of miRNAs, evidence, misfit, whether a row is empty, nearest kind and its probability."""
         head = self.decoder.head("mrna")
         features = self.decoder(z)
         log_share = head.log_share(features)
-        tissue = None if self.diversity is None else self.coverage * self.diversity(batch.counts)
-        view = view_of(head, log_share, batch.counts, None if self.everything else self.genes, tissue)
+        with_counts = self.readout is not None and self.readout.with_counts
+        present_genes = None if self.everything else self.genes
+        view = view_of(head, log_share, batch.counts, present_genes, with_counts=with_counts)
+        empty = batch.library[:, 0] == 0
+        kind, probability = torch.full_like(empty, -1, dtype=torch.long), torch.full_like(view.evidence, torch.nan)
+        added = None
+        if self.kinds is not None:
+            probabilities = self.kinds(z)
+            added = probabilities @ self.kinds.effect
+            highest = probabilities.max(1)
+            kind, probability = kind.where(empty, highest.indices), probability.where(empty, highest.values)
         if self.readout is None:
             share = self.decoder.head("mirna").log_share(features).exp()
         else:
-            share = self.readout(view, self.breadth).expm1() / MILLION
+            share = self.readout(view, self.breadth, added).expm1() / MILLION
         present = log_share if self.everything else torch.log_softmax(log_share[:, self.genes], 1)
-        return share, view.evidence, misfit(head, present, batch.counts, self.genes), batch.library[:, 0] == 0
+        unlike = misfit(head, present, batch.counts, self.genes)
+        return share, view.evidence, unlike, empty, kind, probability
 
     def _score(
         self, unlike: NDArray[np.float32], evidence: NDArray[np.float32], empty: NDArray[np.bool_]
     ) -> NDArray[np.float32]:
-        calibration = self.reference.calibration
+        calibration = calibration_of(self.reference, self.sample_kind)
         known = np.full_like(unlike, np.nan) if calibration is None else out_of_domain(calibration, unlike, evidence)
         return np.where(empty, np.float32(1.0), known).astype(np.float32)
+
+
+def calibration_of(reference: Reference, sample_kind: str) -> Calibration | None:
+    """Held-out errors of cells or tissues; those of tissues where cells have none of their own."""
+    cells = reference.cell_calibration
+    return cells if sample_kind == "cell" and cells is not None else reference.calibration
 
 
 def at_level(reference: Reference, share: NDArray[np.float32], level: str) -> NDArray[np.float32]:
@@ -164,11 +183,14 @@ def in_units(share: NDArray[np.float32], units: str) -> NDArray[np.float32]:
     return cpm if units == "cpm" else np.log1p(cpm)
 
 
-def uncertainty(reference: Reference, prediction: Prediction, level: str, units: str) -> NDArray[np.float32]:
+def uncertainty(
+    reference: Reference, prediction: Prediction, level: str, units: str, sample_kind: str = "tissue"
+) -> NDArray[np.float32]:
     """Standard deviations in the units of the output, (n, n_mirnas): held-out errors by depth, miRNA and domain."""
-    if reference.calibration is None:
+    calibration = calibration_of(reference, sample_kind)
+    if calibration is None:
         raise ValueError(f"Reference {reference.name!r} has no held-out errors: uncertainty=True is not available.")
-    sd = expected_sd(reference.calibration, prediction.evidence, prediction.ood)[:, reference.outputs(level)]
+    sd = expected_sd(calibration, prediction.evidence, prediction.ood)[:, reference.outputs(level)]
     # To first order: d cpm = (1 + cpm) d log1p(cpm)
     if units == "cpm":
         sd = sd * (1.0 + at_level(reference, prediction.share, level) * MILLION)

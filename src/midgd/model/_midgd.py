@@ -159,7 +159,7 @@ class MIDGD(QueryableModel):
             checkpoint=None if checkpoint is None else Path(checkpoint),
             device=self._device,
         )
-        readout = fit_readout(fitted.decoder, fitted.prior, mosaic) if self.readout else None
+        readout = fit_readout(fitted.decoder, fitted.prior, mosaic).readout if self.readout else None
         self.history_ = history_frames(fitted.history)
         init = asdict(self.spec) | {"n_components": self.n_components, "readout": self.readout}
         card = model_card(data, len(training), options, init=init, registry=self.registry_, history=self.history_)

@@ -3,6 +3,7 @@
 from midgd.nn.decoder import Decoder, DecoderSpec
 from midgd.nn.encoder import LatentEncoder
 from midgd.nn.heads import HEADS, CountHead, NegativeBinomialHead, ZeroInflatedNegativeBinomialHead
+from midgd.nn.kinds import KindExperts
 from midgd.nn.prior import GaussianMixture
 from midgd.nn.readout import ProfileReadout, View, view_of
 
@@ -12,6 +13,7 @@ __all__ = [
     "Decoder",
     "DecoderSpec",
     "GaussianMixture",
+    "KindExperts",
     "LatentEncoder",
     "NegativeBinomialHead",
     "ProfileReadout",

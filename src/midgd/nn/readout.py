@@ -10,12 +10,11 @@ that was not measured is completed by the decoder. The *denoised profile* :math:
 to the log1p CPM of miRNAs, by maps that :mod:`midgd.train.readout` fits: one learned on samples of all depths, one on
 deep ones.
 
-In tissues that the decoder has not seen, its profile is a guess. So shallow samples of tissues are also answered from
-the *counts profile*, :math:`\log(1 + 10^3 x_g / N)`, by a map learned on molecules drawn from the training samples,
-which has up to half of the say; single cells are not (:mod:`midgd.infer.diversity`). Deep samples keep their own counts
-in the denoised profile anyway: all answers are mixed by the share of evidence
-:math:`e = \mathrm{mean}_g\, m_g / (m_g + r_g)` over the genes present, which is near 1 for bulk and near 0 for a cell
-of a thousand molecules.
+In tissues that the decoder has not seen, its profile is a guess. So shallow samples are also answered from the
+*counts profile*, :math:`\log(1 + 10^3 x_g / N)`, by a map learned on molecules drawn from the training samples, which
+has up to half of the weight. Deep samples keep their own counts in the denoised profile anyway: all answers are mixed
+by the share of evidence :math:`e = \mathrm{mean}_g\, m_g / (m_g + r_g)` over the genes present, which is near 1 for
+bulk and near 0 for a cell of a thousand molecules. What kinds of cells add to these maps is in :mod:`midgd.nn.kinds`.
 """
 
 from __future__ import annotations
@@ -29,15 +28,15 @@ from midgd.nn.heads import CountHead
 
 MILLION = 1e6
 THOUSAND = 1e3  # molecules: the scale of the counts profile
-FEW = 1e3  # molecules at which the counts profile has half of its say
+FEW = 1e3  # molecules at which the counts profile has half of its weight
 ANY_DEPTH, DEEP = 0, 1  # the two maps from the denoised profile
 
 
 class Counted(NamedTuple):
-    """The counts profile of n samples, (n, G), and its say beside the denoised one, (n,)."""
+    """The counts profile of n samples, (n, G), and its weight beside the denoised one, (n,)."""
 
     profile: Tensor
-    say: Tensor
+    weight: Tensor
 
 
 class View(NamedTuple):
@@ -50,7 +49,7 @@ class View(NamedTuple):
     evidence
         Share of evidence in single genes, (n,).
     counted
-        None where the counts profile has no say.
+        None where the counts profile was not asked for.
     """
 
     profile: Tensor
@@ -110,7 +109,7 @@ class DepthMaps(nn.Module):
         answers = self.denoised(view.profile)
         shallow, deep = answers[ANY_DEPTH], answers[DEEP]
         if self.counts is not None and view.counted is not None:
-            shallow = torch.lerp(shallow, self.counts(view.counted.profile)[0], view.counted.say[:, None])
+            shallow = torch.lerp(shallow, self.counts(view.counted.profile)[0], view.counted.weight[:, None])
         return torch.lerp(shallow, deep, view.evidence[:, None])
 
 
@@ -140,6 +139,11 @@ class ProfileReadout(nn.Module):
         self.register_buffer("core_genes", torch.zeros(n_core, dtype=torch.long))
 
     @property
+    def with_counts(self) -> bool:
+        """Whether it has maps from the counts profile."""
+        return self.wide.counts is not None
+
+    @property
     def sizes(self) -> dict[str, int]:
         """Arguments that make a readout of this shape."""
         denoised, counts = self.wide.denoised, self.wide.counts
@@ -157,17 +161,6 @@ class ProfileReadout(nn.Module):
         others[self.core_genes] = False
         return min(1.0, 2.0 * float(others[genes].sum() / others.sum().clamp_min(1)))
 
-    def coverage(self, genes: Tensor) -> float:
-        """Whether genes (G,) are enough to tell a tissue: 0 up to a quarter of the core, 1 from half of it on.
-
-        0 as well without maps from the counts profile, which alone ask for it.
-        """
-        if self.wide.counts is None:
-            return 0.0
-        core = self.core_genes if len(self.core_genes) else torch.arange(len(self.wide.denoised.mean))
-        present = float(torch.isin(core.to(genes.device), genes).float().mean())
-        return min(1.0, max(0.0, 4.0 * present - 1.0))
-
     def core_profile(self, profile: Tensor, scale: float) -> Tensor:
         """A log1p profile of this scale (n, n_genes) as one of the core genes among themselves, (n, n_core).
 
@@ -183,16 +176,16 @@ class ProfileReadout(nn.Module):
             counted = counted._replace(profile=self.core_profile(counted.profile, THOUSAND))
         return view._replace(profile=self.core_profile(view.profile, MILLION), counted=counted)
 
-    def forward(self, view: View, breadth: float = 1.0) -> Tensor:
-        """log1p CPM of miRNAs, (n, n_mirnas), from what n samples show."""
+    def forward(self, view: View, breadth: float = 1.0, added: Tensor | None = None) -> Tensor:
+        """log1p CPM of miRNAs, (n, n_mirnas), from what n samples show, and what is added before values below 0 go."""
         answer: Tensor = self.wide(view)
         if self.core is not None:
             answer = torch.lerp(self.core(self.core_view(view)), answer, breadth / 2)
-        return answer.clamp_min(0.0)
+        return (answer if added is None else answer + added).clamp_min(0.0)
 
 
 def view_of(
-    head: CountHead, log_share: Tensor, counts: Tensor, genes: Tensor | None = None, tissue: Tensor | None = None
+    head: CountHead, log_share: Tensor, counts: Tensor, genes: Tensor | None = None, *, with_counts: bool = True
 ) -> View:
     """What samples show, given their decoded shares.
 
@@ -206,17 +199,17 @@ def view_of(
         Counts of the genes present, (n, G).
     genes
         Their indices, (G,); None when all are present.
-    tissue
-        How much they look like tissues, from 0 to 1, (n,); None: not at all.
+    with_counts
+        Whether the counts profile is asked for.
     """
     share = log_share.exp()
     present = share if genes is None else share[:, genes]
     # The library counts the genes present only: these are the molecules there would be with all.
     molecules = counts.sum(1, keepdim=True) / present.sum(1, keepdim=True)
     counted = None
-    if tissue is not None and bool(tissue.any()):
-        say = 0.5 * tissue * (molecules / (molecules + FEW))[:, 0]
-        counted = Counted(counts_profile(share, counts, molecules, genes), say)
+    if with_counts:
+        weight = 0.5 * (molecules / (molecules + FEW))[:, 0]
+        counted = Counted(counts_profile(share, counts, molecules, genes), weight)
     dispersion = head.dispersion if genes is None else head.dispersion[genes]
     mean = present * molecules
     # From here on in place: new memory costs more than the arithmetic.

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from midgd._text import shown
-from midgd.nn import Decoder, DecoderSpec, GaussianMixture, LatentEncoder, ProfileReadout
+from midgd.nn import Decoder, DecoderSpec, GaussianMixture, KindExperts, LatentEncoder, ProfileReadout
 from midgd.reference.reference import Arms, Calibration, Card, Reference
 
 HALF_FROM = 100_000  # values; smaller arrays are always stored as they are
@@ -31,6 +31,7 @@ MODULES: dict[str, Callable[[Card], nn.Module | None]] = {
     "prior": lambda card: GaussianMixture(n_latent=card["decoder"]["n_latent"], **card["prior"]),
     "readout": lambda card: ProfileReadout(**card["readout"]) if card["readout"] else None,
     "encoder": lambda card: LatentEncoder(**card["encoder"]) if card["encoder"] else None,
+    "kinds": lambda card: KindExperts(**card["kinds"]) if card.get("kinds") else None,
 }
 
 
@@ -46,13 +47,15 @@ class Record(NamedTuple):
     integers: tuple[str, ...] = ()
 
 
+CALIBRATION = Record(Calibration, {"evidence": ("depths",), "sd": ("depths", "outputs"), "misfit": ("depths", 2)})
 RECORDS: dict[str, Record] = {
     "arms": Record(
         Arms,
         {"stem_loop": ("pairs",), "mature": ("pairs",), "fraction": ("pairs",)},
         integers=("stem_loop", "mature"),
     ),
-    "calibration": Record(Calibration, {"evidence": ("depths",), "sd": ("depths", "outputs"), "misfit": ("depths", 2)}),
+    "calibration": CALIBRATION,
+    "cell_calibration": CALIBRATION,
 }
 
 
@@ -64,6 +67,7 @@ def describe(reference: Reference) -> Card:
         "prior": {name: getattr(prior, name) for name in ("n_components", "radius", "sharpness", "typical_sd")},
         "readout": None if reference.readout is None else reference.readout.sizes,
         "encoder": None if reference.encoder is None else reference.encoder.sizes,
+        "kinds": None if reference.kinds is None else reference.kinds.sizes,
     }
 
 
@@ -182,9 +186,7 @@ def _check_values(reference: Reference) -> None:
     n_genes, n_mirnas = _sizes(reference.card).values()
     n_matures = len(reference.card.get("matures", {}).get("name", []))
     n_outputs = n_mirnas if reference.arms is None else n_mirnas + n_matures
-    readout, encoder, arms, calibration = (
-        getattr(reference, name) for name in ("readout", "encoder", "arms", "calibration")
-    )
+    readout, encoder, arms, kinds = (getattr(reference, name) for name in ("readout", "encoder", "arms", "kinds"))
     if readout is not None:
         sizes = (readout.sizes["n_genes"], readout.sizes["n_mirnas"])
         if sizes != (n_genes, n_outputs):
@@ -204,10 +206,19 @@ def _check_values(reference: Reference) -> None:
             raise ValueError("arms do not lead from the stem-loops of the card to each of its mature miRNAs")
         if (arms.fraction < 0).any() or (arms.fraction > 1.001).any():
             raise ValueError("arms.fraction must be from 0 to 1")
+    if kinds is not None:
+        wanted = {"n_latent": reference.prior.n_latent, "n_kinds": len(reference.kind_names), "n_mirnas": n_outputs}
+        if readout is None or kinds.sizes != wanted:
+            raise ValueError(f"the kinds have the sizes {kinds.sizes}, by the card {wanted}, and they need a readout")
+    for name in ("calibration", "cell_calibration"):
+        _check_calibration(name, getattr(reference, name), {n_outputs, n_mirnas + n_matures})
+
+
+def _check_calibration(name: str, calibration: Calibration | None, n_outputs: set[int]) -> None:
     if calibration is not None:
-        if calibration.sd.shape[1] not in (n_outputs, n_mirnas + n_matures):
-            raise ValueError(f"calibration.sd is for {calibration.sd.shape[1]} miRNAs, the card lists {n_outputs}")
+        if calibration.sd.shape[1] not in n_outputs:
+            raise ValueError(f"{name}.sd is for {calibration.sd.shape[1]} miRNAs, the card lists {max(n_outputs)}")
         if not len(calibration.evidence) or (np.diff(calibration.evidence) < 0).any():
-            raise ValueError("calibration.evidence must increase")
+            raise ValueError(f"{name}.evidence must increase")
         if (calibration.evidence < 0).any() or (calibration.sd < 0).any():
-            raise ValueError("calibration holds negative errors")
+            raise ValueError(f"{name} holds negative errors")

@@ -15,6 +15,7 @@ from midgd.nn.heads import HEADS
 
 Check = Callable[[object, str], None]
 
+GROUPS = ("cell", "line", "tissue")  # of kinds of samples
 MAX_DEPTH = 32  # of lists and objects in each other, on a whole card
 MAX_FEATURES = 10_000_000
 
@@ -158,6 +159,8 @@ CARD = record(
         "encoder": maybe(record({"n_features": whole(1), "n_latent": whole(1), "n_hidden": whole(1)})),
     },
     {
+        "kinds": maybe(record({"n_latent": whole(1), "n_kinds": whole(1), "n_mirnas": whole(1)})),
+        "kinds_table": record({"name": list_of(text()), "group": list_of(either(*GROUPS))}, more=True),
         "weights_sha256": text(64),
         "version": text(),
         "half_precision": either(True, False),
@@ -181,6 +184,7 @@ def check_card(card: dict[str, Any]) -> None:
     _check_depth(card)
     CARD(card, "")
     tables = {"genes": ("symbol", "ensembl"), "mirnas": ("name", "accession"), "matures": ("name", "accession")}
+    tables["kinds_table"] = ("name", "group")
     for part, (first, second) in tables.items():
         table = card.get(part)
         if table is None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from midgd.features import GeneVocabulary, MirnaVocabulary
-from midgd.nn import Decoder, GaussianMixture, LatentEncoder, ProfileReadout
+from midgd.nn import Decoder, GaussianMixture, KindExperts, LatentEncoder, ProfileReadout
 
 Card = dict[str, Any]
 
@@ -98,9 +98,15 @@ class Reference:
         What binds mature miRNAs to stem-loops; None if the model knows one level only. With arms, the readout gives
         stem-loops and then mature miRNAs.
     calibration
-        Held-out errors; None if they were not measured, then there are no intervals and no domain score.
+        Held-out errors of tissues; None if they were not measured, then there are no intervals and no domain score.
     encoder
         Where the search for a latent starts; None starts it from the prior.
+    kinds
+        Which kinds of samples a latent is like and what they add to the readout; their names are in ``kinds_table`` of
+        the card. None for a model whose samples had no labels.
+    cell_calibration
+        Errors on single cells of studies that were left out; None if they were not measured, then those of tissues are
+        taken for cells too.
     """
 
     card: Card
@@ -110,6 +116,8 @@ class Reference:
     arms: Arms | None = None
     calibration: Calibration | None = None
     encoder: LatentEncoder | None = None
+    kinds: KindExperts | None = None
+    cell_calibration: Calibration | None = None
 
     def __post_init__(self) -> None:
         expected = {"mrna": len(self.card["genes"]["symbol"]), "mirna": len(self.card["mirnas"]["name"])}
@@ -139,6 +147,16 @@ class Reference:
         """Genes of the mRNA head, in its order."""
         genes = self.card["genes"]
         return GeneVocabulary(tuple(genes["symbol"]), tuple(genes["ensembl"]), genes.get("aliases", {}))
+
+    @property
+    def kind_names(self) -> tuple[str, ...]:
+        """Names of the kinds of samples, in their order; empty for a model without kinds."""
+        return tuple(self.card.get("kinds_table", {}).get("name", ()))
+
+    @property
+    def kind_groups(self) -> tuple[str, ...]:
+        """``"cell"``, ``"line"`` or ``"tissue"`` of every kind."""
+        return tuple(self.card.get("kinds_table", {}).get("group", ()))
 
     @property
     def levels(self) -> tuple[str, ...]:

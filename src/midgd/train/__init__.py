@@ -1,24 +1,33 @@
 """Fitting the model on pairs and mosaics of counts: arrays in, a decoder and a prior out."""
 
-from midgd.train.arms import MatureLevel, fit_mature_level
+from midgd.train.arms import MatureLevel, fit_mature_level, stem_loops_of
 from midgd.train.calibrate import calibrate
+from midgd.train.cells import CellOptions
 from midgd.train.encoder import EncoderOptions, fit_encoder
 from midgd.train.fit import Fit, fit
+from midgd.train.labels import SampleLabels
 from midgd.train.mosaic import Modality, Mosaic
 from midgd.train.options import TrainOptions
-from midgd.train.readout import ReadoutOptions, fit_readout
+from midgd.train.platforms import remove_offset, tied_offset
+from midgd.train.readout import FittedReadout, ReadoutOptions, fit_readout
 
 __all__ = [
+    "CellOptions",
     "EncoderOptions",
     "Fit",
+    "FittedReadout",
     "MatureLevel",
     "Modality",
     "Mosaic",
     "ReadoutOptions",
+    "SampleLabels",
     "TrainOptions",
     "calibrate",
     "fit",
     "fit_encoder",
     "fit_mature_level",
     "fit_readout",
+    "remove_offset",
+    "stem_loops_of",
+    "tied_offset",
 ]

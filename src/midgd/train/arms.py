@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from midgd.infer.predict import in_units
 from midgd.reference.reference import Arms
@@ -13,6 +14,8 @@ from midgd.train.ridge import LinearMap, centred, shared_ridge
 
 # Of the deviations, in multiples of the mean sum of squares of a stem-loop; from 1 to 10 nothing changes.
 PENALTY = 3.0
+# Part of a stem-loop that its arms are at least taken for.
+MIN_KEPT = 0.05
 
 
 @dataclass(frozen=True)
@@ -73,3 +76,19 @@ def fit_arms(stem_share: NDArray[np.float32], mature_share: NDArray[np.float32],
     np.add.at(arms_of_stem, stem, fraction)
     fraction = fraction / np.maximum(arms_of_stem, 1.0)[stem]
     return Arms(stem.copy(), mature.copy(), fraction.astype(np.float32))
+
+
+def stem_loops_of(arms: Arms, mean: NDArray[np.float32], matures: NDArray[np.float32]) -> NDArray[np.float32]:
+    """CPM of stem-loops (n, n_stem_loops) that go with CPM of mature miRNAs (n, n_mature); 0 without arms.
+
+    Reads of a mature miRNA are divided among its stem-loops as their arms are on the whole, at a ``mean`` CPM
+    (n_stem_loops,); those of a stem-loop are scaled by the part of it that its arms are.
+    """
+    n = len(mean)
+    part = arms.fraction * mean[arms.stem_loop]
+    total, of_arms = np.zeros(arms.n_mature), np.zeros(n)
+    np.add.at(total, arms.mature, part)
+    np.add.at(of_arms, arms.stem_loop, arms.fraction)
+    share = part / np.maximum(total[arms.mature], 1e-12) / np.maximum(of_arms[arms.stem_loop], MIN_KEPT)
+    back = sparse.csr_matrix((share, (arms.mature, arms.stem_loop)), shape=(arms.n_mature, n))
+    return np.asarray(matures @ back, dtype=np.float32)

@@ -11,12 +11,16 @@ from midgd.train.depths import thin
 from midgd.train.mosaic import Mosaic
 from midgd.train.start import log1p_cpm
 
-DEPTHS = (None, 100_000.0, 10_000.0, 3_000.0, 1_000.0)
+DEPTHS = (None, 100_000.0, 10_000.0, 3_000.0, 1_000.0, 300.0, 100.0, 30.0, 10.0, 3.0)
 MIN_MEASURED = 10
 
 
 def calibrate(
-    reference: Reference, mosaic: Mosaic, *, depths: tuple[float | None, ...] = DEPTHS, seed: int = 0
+    reference: Reference,
+    mosaic: Mosaic,
+    *,
+    depths: tuple[float | None, ...] = DEPTHS,
+    seed: int = 0,
 ) -> Calibration:
     """Held-out errors and misfits of a reference.
 

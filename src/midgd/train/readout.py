@@ -6,20 +6,22 @@ Latents are found from the mRNA alone, as for a query, so that the readout learn
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from midgd.infer.latents import InferenceOptions, LatentInference
-from midgd.infer.objective import LogPosterior
-from midgd.nn import Decoder, GaussianMixture, ProfileReadout, view_of
+from midgd.nn import Decoder, GaussianMixture, KindExperts, ProfileReadout
 from midgd.nn.readout import MILLION, THOUSAND, ReducedMaps
 from midgd.train.arms import MatureLevel
+from midgd.train.cells import CellOptions, completed, draw_droplets, draw_mixtures, droplet_shifts, on_panel, shifted
 from midgd.train.depths import thin
+from midgd.train.kinds import fit_kinds
+from midgd.train.labels import SampleLabels
 from midgd.train.mosaic import Modality, Mosaic
+from midgd.train.queries import Queries, query, read_out
 from midgd.train.ridge import (
     LinearMap,
     Sample,
@@ -33,8 +35,7 @@ from midgd.train.ridge import (
 from midgd.train.smooth import known_profiles, smooth
 from midgd.train.start import MIN_COMMON, log1p_cpm
 
-# Measured: regressions learn the same from latents that are ten log units short of the optimum.
-COARSE = InferenceOptions(tolerance=10.0)
+Floats = NDArray[np.float32]
 
 # Blocks of outputs, by the modality that they are learned from.
 LEVELS = ("mirna", "mature")
@@ -72,8 +73,10 @@ class ReadoutOptions:
     noise
         Variance of the readout's errors in deep samples, in squares of log1p CPM, that :mod:`midgd.train.smooth` weighs
         the covariance of miRNAs against; None leaves it out.
+    cells
+        Droplets and mixtures; only with labels.
     seed
-        Of the thinning.
+        Of everything that is drawn.
     """
 
     depths: tuple[float | None, ...] = (None, 1_000.0)
@@ -87,19 +90,22 @@ class ReadoutOptions:
     draw_ridge: float = 2.0
     draw_rank: int = 128
     noise: float | None = 0.1
+    cells: CellOptions = field(default_factory=CellOptions)
     seed: int = 0
 
 
-class Queries(NamedTuple):
-    """Samples seen through their mRNA alone.
+class FittedReadout(NamedTuple):
+    """The readout, and the kinds where the samples have labels."""
 
-    Denoised profiles (n, n_genes), decoded log1p CPM of miRNAs (n, n_mirnas) and the most responsible component of
-    the prior (n,).
-    """
+    readout: ProfileReadout
+    kinds: KindExperts | None
 
-    profile: NDArray[np.float32]
-    decoded: NDArray[np.float32]
-    component: NDArray[np.int64]
+
+class _Rows(NamedTuple):
+    """Rows of a regression: targets (n, M) and weights (n,); None where all count alike."""
+
+    target: Floats
+    weight: Floats | None
 
 
 def fit_readout(
@@ -109,49 +115,131 @@ def fit_readout(
     options: ReadoutOptions | None = None,
     mature_level: MatureLevel | None = None,
     unpaired: Mapping[str, Modality] | None = None,
-) -> ProfileReadout:
+    labels: SampleLabels | None = None,
+) -> FittedReadout:
     """Fit the readout of a trained decoder on the paired samples of a mosaic.
 
     Every map is the mean of a shared and an adaptive ridge regression (:mod:`midgd.train.ridge`). The core genes are
-    those that all samples measured. With a mature level, the outputs after those of ``"mirna"`` are mature miRNAs: as
-    counted in ``"mature"`` where a sample has it, elsewhere what goes with its stem-loops. Unpaired samples, by default
-    those of the mosaic, have no mRNA; beside the paired ones they tell which miRNAs go together at ``"mirna"``,
-    ``"mature"`` or both.
+    those that all samples without labels of their own, or all that are not from label pairs, measured.
+
+    Parameters
+    ----------
+    decoder, prior
+        Trained on the mosaic.
+    mosaic
+        Samples with ``"mrna"`` and ``"mirna"``; ``"mature"`` with a mature level.
+    options
+        How.
+    mature_level
+        With it, the outputs after those of ``"mirna"`` are mature miRNAs: as counted in ``"mature"`` where a sample
+        has it, elsewhere what goes with its stem-loops.
+    unpaired
+        Samples without mRNA, by default those of the mosaic; beside the paired ones they tell which miRNAs go together
+        at ``"mirna"``, ``"mature"`` or both.
+    labels
+        What the samples are. With them, droplets and mixtures are drawn and the kinds are fitted too.
     """
     options = options or ReadoutOptions()
     both = mosaic["mrna"].present & mosaic["mirna"].present
-    paired, n = mosaic.take(both), int(both.sum())
+    paired, labels = mosaic.take(both), None if labels is None else labels.take(both)
     unpaired = mosaic.take(~mosaic["mrna"].present).modalities if unpaired is None else unpaired
-    generator = np.random.default_rng(options.seed)
-    depths = options.depths[:1] + options.depths[1:] * options.copies
-    queries = [query_profiles(decoder, prior, paired, depth, generator) for depth in depths]
-    profile = np.concatenate([query.profile for query in queries])
-    target = _targets(paired, queries, mature_level)
-    common = np.flatnonzero(paired["mrna"].measured.all(0))
-    core = common if MIN_COMMON <= len(common) < profile.shape[1] else common[:0]
-    counts_rank = options.draw_rank if options.draws else 0
-    readout = ProfileReadout(profile.shape[1], target.shape[1], options.rank, len(core), counts_rank)
-    readout.core_genes.copy_(torch.from_numpy(core))
-    weight = None if options.adaptive is None else relevance(profile[:n], target[:n], queries[0].component)
-    _fit_denoised(readout.wide.denoised, profile, target, weight, n, options)
+    rng = np.random.default_rng(options.seed)
+    plain = _plain_queries(decoder, prior, paired, options, rng)
+    shifts = {} if labels is None else droplet_shifts(paired["mrna"], labels)
+    rate = completed(paired["mrna"], plain[0].profile)
+    drawn = [] if labels is None else _drawn_queries(decoder, prior, rate, labels, shifts, options, rng)
+    target = _targets(decoder, paired, plain[0].latent, mature_level)
+    matched = np.ones(len(paired), bool) if labels is None else ~labels.from_pairs
+    readout = _empty_readout(paired["mrna"], matched, target.shape[1], options)
+    rows = _Rows(
+        np.concatenate([np.tile(target, (len(plain), 1)), *(_mixed(q.parts, target) for q in drawn)]),
+        None if labels is None else np.concatenate([q.parts @ labels.weight for q in [*plain, *drawn]]),
+    )
+    profile = np.concatenate([q.profile for q in [*plain, *drawn]])
+    weight = None
+    if options.adaptive is not None:
+        component = prior.component_log_prob(torch.from_numpy(plain[0].latent)).argmax(1).numpy()
+        weight = relevance(plain[0].profile, target, component)
+    _fit_denoised(readout.wide.denoised, profile, rows, weight, len(paired), options)
     if readout.core is not None:
         own = readout.core_profile(torch.from_numpy(profile), MILLION).numpy()
-        _fit_denoised(readout.core.denoised, own, target, None if weight is None else weight[core], n, options)
-    _fit_counts(readout, profile[:n], target[:n], options, generator)
+        core = None if weight is None else weight[readout.core_genes.numpy()]
+        _fit_denoised(readout.core.denoised, own, rows, core, len(paired), options)
+    del profile
+    if options.draws:
+        rates = draw_profiles(rate, labels, shifts, drawn, options, rng)
+        _fit_counts(readout, *rates, target, labels, options)
     if options.noise is not None:
-        _smooth_levels(readout, np.split(target[:n], [paired["mirna"].n_features], axis=1), unpaired, options.noise)
-    return readout.requires_grad_(False)
+        tissues = target if labels is None else target[~labels.from_pairs]
+        _smooth_levels(readout, np.split(tissues, [paired["mirna"].n_features], axis=1), unpaired, options.noise)
+    kinds = None if labels is None else _fit_kinds(decoder, readout, [*plain, *drawn], target, labels)
+    return FittedReadout(readout.requires_grad_(False), kinds)
 
 
-def _targets(paired: Mosaic, queries: list[Queries], mature_level: MatureLevel | None) -> NDArray[np.float32]:
-    """log1p CPM of all outputs for the queries, one after the other."""
+def _plain_queries(
+    decoder: Decoder, prior: GaussianMixture, paired: Mosaic, options: ReadoutOptions, rng: np.random.Generator
+) -> list[Queries]:
+    """The samples themselves, at every depth; the first are as measured."""
+    mrna, everyone = paired["mrna"], np.eye(len(paired), dtype=np.float32)
+    measured = np.where(mrna.measured, mrna.counts, 0.0).astype(np.float32)
+    depths = options.depths[:1] + options.depths[1:] * options.copies
+    return [
+        query(decoder, prior, Modality(thin(measured, depth, rng), mrna.patterns, mrna.pattern), everyone)
+        for depth in depths
+    ]
+
+
+def _drawn_queries(
+    decoder: Decoder,
+    prior: GaussianMixture,
+    rate: Floats,
+    labels: SampleLabels,
+    shifts: dict[str, Floats],
+    options: ReadoutOptions,
+    rng: np.random.Generator,
+) -> list[Queries]:
+    """Droplets at every depth, with all genes and with few, and mixtures."""
+    cells = options.cells
+    drawn = [draw_droplets(rate, labels, shifts, molecules, rng) for molecules in cells.droplets]
+    drawn += [on_panel(d, cells.panel_genes, rng) for d in drawn[-2:]]
+    drawn.append(draw_mixtures(rate, labels, cells.n_mixtures, rng))
+    return [query(decoder, prior, d.mrna, d.parts) for d in drawn if len(d.parts)]
+
+
+def _mixed(parts: Floats, target: Floats) -> Floats:
+    """log1p CPM of mixtures of samples, (n, M)."""
+    return np.log1p(parts @ np.expm1(target))
+
+
+def _empty_readout(
+    mrna: Modality, matched: NDArray[np.bool_], n_outputs: int, options: ReadoutOptions
+) -> ProfileReadout:
+    common = np.flatnonzero(mrna.measured[matched].all(0))
+    core = common if MIN_COMMON <= len(common) < mrna.n_features else common[:0]
+    counts_rank = options.draw_rank if options.draws else 0
+    readout = ProfileReadout(mrna.n_features, n_outputs, options.rank, len(core), counts_rank)
+    readout.core_genes.copy_(torch.from_numpy(core))
+    return readout
+
+
+@torch.no_grad()
+def _targets(decoder: Decoder, paired: Mosaic, latent: Floats, mature_level: MatureLevel | None) -> Floats:
+    """log1p CPM of all outputs, (n, M)."""
     # A miRNA that a source did not measure is completed by the decoder.
-    measured, counted = paired["mirna"].measured, log1p_cpm(paired["mirna"])
-    targets = [np.where(measured, counted, query.decoded) for query in queries]
-    if mature_level is not None:
-        known, mature = paired["mature"].measured, log1p_cpm(paired["mature"])
-        targets = [np.hstack([stem, np.where(known, mature, mature_level(stem))]) for stem in targets]
-    return np.concatenate(targets)
+    decoded = torch.log1p(decoder.log_share(torch.from_numpy(latent), "mirna").exp() * MILLION).numpy()
+    stem = np.where(paired["mirna"].measured, log1p_cpm(paired["mirna"]), decoded)
+    if mature_level is None:
+        return stem
+    return np.hstack([stem, np.where(paired["mature"].measured, log1p_cpm(paired["mature"]), mature_level(stem))])
+
+
+def _fit_kinds(
+    decoder: Decoder, readout: ProfileReadout, queries: list[Queries], target: Floats, labels: SampleLabels
+) -> KindExperts:
+    """The kinds, from what the readout misses."""
+    parts = np.concatenate([q.parts for q in queries])
+    missed = np.concatenate([_mixed(q.parts, target) - read_out(decoder, readout, q) for q in queries])
+    return fit_kinds(np.concatenate([q.latent for q in queries]), parts @ labels.indicator, missed)
 
 
 def _smooth_levels(
@@ -170,62 +258,84 @@ def _smooth_levels(
 
 
 def _fit_denoised(
-    maps: ReducedMaps,
-    profile: NDArray[np.float32],
-    target: NDArray[np.float32],
-    weight: NDArray[np.float32] | None,
-    n: int,
-    options: ReadoutOptions,
+    maps: ReducedMaps, profile: Floats, rows: _Rows, relevant: Floats | None, n: int, options: ReadoutOptions
 ) -> None:
-    """Fit in place, from profiles and targets of which the first n are at full depth."""
-    every_depth, deep = centred(profile, target), centred(profile[:n], target[:n])
+    """Fit in place, from profiles of which the first n are at full depth."""
+    deep_weight = None if rows.weight is None else rows.weight[:n]
+    every_depth, deep = centred(profile, *rows), centred(profile[:n], rows.target[:n], deep_weight)
     penalty = options.ridge * float(deep.profile.square().sum()) / n
     few, few_deep = (reduce_rows(sample, options.rows) for sample in (every_depth, deep))
     fitted = []
     # Deep samples are not reduced for the shared regression: small directions are evidence there.
     for shared, adaptive in ((few, few), (deep, few_deep)):
         regressions = [shared_ridge(shared, penalty)]
-        if weight is not None and options.adaptive is not None:
-            regressions.append(adaptive_ridge(adaptive, weight, penalty=options.adaptive, n_features=options.n_genes))
+        if relevant is not None and options.adaptive is not None:
+            regressions.append(adaptive_ridge(adaptive, relevant, penalty=options.adaptive, n_features=options.n_genes))
         fitted.append(average(regressions))
     _fill(maps, few_deep, fitted)
 
 
-def _fit_counts(
-    readout: ProfileReadout,
-    profile: NDArray[np.float32],
-    target: NDArray[np.float32],
+def draw_profiles(
+    rate: Floats,
+    labels: SampleLabels | None,
+    shifts: dict[str, Floats],
+    drawn: list[Queries],
     options: ReadoutOptions,
-    generator: np.random.Generator,
-) -> None:
-    """Fit the maps from counts profiles in place, on draws from denoised profiles of samples at full depth.
+    rng: np.random.Generator,
+) -> tuple[Floats, Floats]:
+    """Counts profiles (k, G) of molecules drawn from samples, droplets and mixtures; their parts (k, n) in samples.
 
     What a sample did not measure is drawn from the decoder's completion: so the regression on all genes, too, knows
     the tissues that were measured in core genes only.
+
+    Parameters
+    ----------
+    rate
+        Shares of the samples over all genes, (n, G).
+    labels, shifts
+        Of the samples; None and empty without labels.
+    drawn
+        Queries that were drawn, of which the mixtures come last.
+    options, rng
+        Of the readout.
     """
-    if not options.draws:
-        return
-    rate = np.expm1(profile)
-    rate /= rate.sum(1, keepdims=True)
-    draws = [draw(rate, molecules, generator) for molecules in options.draws * options.copies]
-    drawn, target = np.concatenate(draws), np.tile(target, (len(draws), 1))
-    _fit_drawn(readout.wide.counts, drawn, target, options)
-    if readout.core is not None:
-        own = readout.core_profile(torch.from_numpy(drawn), THOUSAND).numpy()
-        _fit_drawn(readout.core.counts, own, target, options)
+    everyone = np.eye(len(rate), dtype=np.float32)
+    found = [(draw(rate, molecules, rng), everyone) for molecules in options.draws * options.copies]
+    if labels is not None:
+        pure, mixtures = np.flatnonzero(labels.pure), drawn[-1].parts
+        for molecules in options.draws * options.cells.counts_copies:
+            droplets = shifted(rate[pure], labels.droplet_study[pure] != "", shifts, rng)
+            found.append((draw(droplets, molecules, rng), everyone[pure]))
+            chosen = rng.choice(len(mixtures), len(mixtures) // 4, replace=False)
+            found.append((draw(mixtures[chosen] @ rate, molecules, rng), mixtures[chosen]))
+    return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found])
 
 
-def draw(rate: NDArray[np.float32], molecules: float, generator: np.random.Generator) -> NDArray[np.float32]:
+def draw(rate: Floats, molecules: float, generator: np.random.Generator) -> Floats:
     """Counts profiles, (n, G), of about so many molecules of samples with these rates, (n, G)."""
     counts = generator.poisson(molecules * rate).astype(np.float32)
     return np.log1p(counts * (THOUSAND / np.maximum(counts.sum(1, keepdims=True), 1)))
 
 
-def _fit_drawn(
-    maps: ReducedMaps | None, profile: NDArray[np.float32], target: NDArray[np.float32], options: ReadoutOptions
+def _fit_counts(
+    readout: ProfileReadout,
+    drawn: Floats,
+    parts: Floats,
+    target: Floats,
+    labels: SampleLabels | None,
+    options: ReadoutOptions,
 ) -> None:
+    """Fit the maps from counts profiles in place."""
+    rows = _Rows(_mixed(parts, target), None if labels is None else parts @ labels.weight)
+    _fit_drawn(readout.wide.counts, drawn, rows, options)
+    if readout.core is not None:
+        own = readout.core_profile(torch.from_numpy(drawn), THOUSAND).numpy()
+        _fit_drawn(readout.core.counts, own, rows, options)
+
+
+def _fit_drawn(maps: ReducedMaps | None, profile: Floats, rows: _Rows, options: ReadoutOptions) -> None:
     assert maps is not None  # made by fit_readout: tell mypy
-    sample = centred(profile, target)
+    sample = centred(profile, *rows)
     few = reduce_rows(sample, options.rows)
     penalty = options.draw_ridge * float(sample.profile.square().sum()) / sample.n
     _fill(maps, few, [shared_ridge(few, penalty)])
@@ -240,27 +350,6 @@ def _fill(maps: ReducedMaps, sample: Sample, fitted: list[LinearMap]) -> None:
         maps.slopes[:, : basis.shape[1]] = torch.from_numpy(np.stack(np.hsplit(slopes, len(fitted))))
         at_mean = [m.intercept + sample.centre @ m.slopes for m in fitted]
         maps.intercepts.copy_(torch.from_numpy(np.stack(at_mean)))
-
-
-@torch.no_grad()
-def query_profiles(
-    decoder: Decoder, prior: GaussianMixture, mosaic: Mosaic, depth: float | None, generator: np.random.Generator
-) -> Queries:
-    """What the samples of a mosaic show through their mRNA at a depth."""
-    mrna = mosaic["mrna"]
-    n = len(mosaic)
-    profile = np.zeros((n, mrna.n_features), np.float32)
-    decoded = np.zeros((n, mosaic["mirna"].n_features), np.float32)
-    component = np.zeros(n, np.int64)
-    for rows, genes in mrna.groups(np.arange(n)):
-        index = torch.from_numpy(genes)
-        counts = thin(mrna.counts[np.ix_(rows, genes)], depth, generator)
-        z = LatentInference(LogPosterior(decoder, prior, index), COARSE)(counts).z
-        log_share = decoder.log_share(z, "mrna")
-        profile[rows] = view_of(decoder.head("mrna"), log_share, torch.from_numpy(counts), index).profile.numpy()
-        decoded[rows] = torch.log1p(decoder.log_share(z, "mirna").exp() * MILLION).numpy()
-        component[rows] = prior.component_log_prob(z).argmax(1).numpy()
-    return Queries(profile, decoded, component)
 
 
 def _reduce_rank(

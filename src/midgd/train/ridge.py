@@ -53,10 +53,17 @@ class Sample(NamedTuple):
         return LinearMap(slopes, self.offset - self.centre @ slopes)
 
 
-def centred(profile: Floats, target: Floats) -> Sample:
-    """Profiles (n, G) and targets (n, M) as a sample."""
-    centre, offset = profile.mean(0), target.mean(0)
-    return Sample(torch.from_numpy(profile - centre), torch.from_numpy(target - offset), centre, offset, len(profile))
+def centred(profile: Floats, target: Floats, weight: Floats | None = None) -> Sample:
+    """Profiles (n, G) and targets (n, M) as a sample, in which rows count by a weight (n,) of mean 1 if given."""
+    if weight is None:
+        centre, offset = profile.mean(0), target.mean(0)
+        rows = profile - centre, target - offset
+    else:
+        part = weight / weight.sum()
+        centre, offset = part @ profile, part @ target
+        root = np.sqrt(weight / weight.mean())[:, None]
+        rows = root * (profile - centre), root * (target - offset)
+    return Sample(torch.from_numpy(rows[0]), torch.from_numpy(rows[1]), centre, offset, len(profile))
 
 
 def reduce_rows(sample: Sample, rank: int) -> Sample:

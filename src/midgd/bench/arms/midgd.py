@@ -49,7 +49,7 @@ class Midgd:
         if self.readout:
             unpaired = _unpaired(extra, train.mirnas)
             options = replace(READOUT, seed=seed)
-            readout = fit_readout(fitted.decoder, fitted.prior, mosaic, options, unpaired=unpaired)
+            readout = fit_readout(fitted.decoder, fitted.prior, mosaic, options, unpaired=unpaired).readout
         card = {
             "name": self.name,
             "genes": {"symbol": list(self.genes_), "ensembl": [""] * len(self.genes_)},

@@ -1,0 +1,183 @@
+"""Label pairs of cells, lines and normal tissues beside the TCGA samples: mosaic, labels, table of kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from dev_data import Pairs
+
+from midgd.bench.cells import Kind, LabelPairs, MicroRnaome, Profiles, label_pairs, load_kinds
+from midgd.bench.cells.mirnas import mean_of_studies
+from midgd.features import GeneVocabulary
+from midgd.train import MatureLevel, Modality, Mosaic, SampleLabels, remove_offset, stem_loops_of, tied_offset
+from midgd.train.start import log1p_cpm
+
+# Normal tissues that TCGA and the microRNAome both measured: kind -> cohorts.
+TIED = {"liver": ["LIHC"], "kidney": ["KIRC", "KIRP"], "thyroid": ["THCA"], "lung": ["LUAD", "LUSC"]}
+TUMOURS = {
+    "ACC": "adrenocortical carcinoma",
+    "BLCA": "bladder carcinoma",
+    "BRCA": "breast carcinoma",
+    "CHOL": "cholangiocarcinoma",
+    "COAD": "colon carcinoma",
+    "DLBC": "diffuse large B-cell lymphoma",
+    "ESCA": "oesophageal carcinoma",
+    "HNSC": "head and neck carcinoma",
+    "KICH": "chromophobe kidney carcinoma",
+    "KIRC": "clear cell kidney carcinoma",
+    "KIRP": "papillary kidney carcinoma",
+    "LAML": "acute myeloid leukaemia",
+    "LGG": "lower grade glioma",
+    "LIHC": "hepatocellular carcinoma",
+    "LUAD": "lung adenocarcinoma",
+    "LUSC": "lung squamous cell carcinoma",
+    "PAAD": "pancreatic adenocarcinoma",
+    "PRAD": "prostate adenocarcinoma",
+    "STAD": "stomach adenocarcinoma",
+    "THCA": "thyroid carcinoma",
+    "UVM": "uveal melanoma",
+}
+NORMAL_OF = {
+    "BRCA": "breast",
+    "CHOL": "bile duct",
+    "ESCA": "oesophagus",
+    "HNSC": "head and neck mucosa",
+    "KIRC": "kidney",
+    "KIRP": "kidney",
+    "LIHC": "liver",
+    "LUAD": "lung",
+    "LUSC": "lung",
+    "PRAD": "prostate",
+    "STAD": "stomach",
+    "THCA": "thyroid",
+}
+
+
+@dataclass(frozen=True)
+class CellData:
+    """Profiles and miRNA of kinds, and the offset (n_mature,) of the microRNAome from TCGA."""
+
+    profiles: Profiles
+    mirnas: MicroRnaome
+    offset: np.ndarray
+
+    @classmethod
+    def load(cls, genes: dict, matures: list[str], pairs: Pairs, mosaic: Mosaic, level: MatureLevel) -> CellData:
+        vocabulary = GeneVocabulary(tuple(genes["symbol"]), tuple(genes["ensembl"]), genes["aliases"])
+        mirnas = MicroRnaome(matures)
+        kinds, cohort = load_kinds(), pairs.obs["cohort"].astype(str)
+        normal = (pairs.obs["sample_type"] == "normal_adjacent").to_numpy()
+        rows = [mosaic.take(normal & cohort.isin(cohorts).to_numpy()) for cohorts in TIED.values()]
+        own = np.stack([_mature_profile(part, level).mean(0) for part in rows])
+        other = np.stack([mean_of_studies(mirnas.by_study(kinds[name].mirna)) for name in TIED])
+        return cls(Profiles(vocabulary), mirnas, tied_offset(other, own))
+
+    def pairs(
+        self,
+        kinds: dict[str, Kind],
+        *,
+        without_tables: tuple[str, ...] = (),
+        allowed: Callable[[Kind, int], bool] = lambda kind, study: True,
+    ) -> LabelPairs:
+        return label_pairs(
+            kinds.values(),
+            self.profiles,
+            self.mirnas,
+            on_standard=lambda profile: remove_offset(profile, self.offset),
+            without_tables=without_tables,
+            allowed=allowed,
+        )
+
+    def single_cells(
+        self, tables: tuple[str, ...], kinds: dict[str, Kind], level: MatureLevel, mean: np.ndarray
+    ) -> Mosaic:
+        """Cells of known types of some tables, with the miRNA of the sorted type."""
+        mrna, measured, log_cpm = [], [], []
+        for kind in kinds.values():
+            for source in kind.mrna:
+                table, _, row = source.partition(":")
+                if table in tables:
+                    values, known, labels = self.profiles.table(table)
+                    own = labels == row
+                    target = remove_offset(mean_of_studies(self.mirnas.by_study(kind.mirna)), self.offset)
+                    mrna.append(values[own])
+                    measured.append(known[own])
+                    log_cpm.append(np.repeat(target[None], own.sum(), 0))
+        mirna = _both_levels(np.concatenate(log_cpm), level, mean)
+        cells = Modality.from_mask(np.concatenate(mrna), np.concatenate(measured))
+        return Mosaic({"mrna": cells} | {name: Modality.from_mask(*values) for name, values in mirna.items()})
+
+
+def _both_levels(log_cpm: np.ndarray, level: MatureLevel, mean: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """CPM of stem-loops and mature miRNAs, and what is known of them, from log1p CPM of mature miRNAs (NaN: unknown).
+
+    ``mean`` is the mean CPM of the stem-loops.
+    """
+    known = np.isfinite(log_cpm)
+    cpm = np.expm1(np.where(known, log_cpm, 0.0)).astype(np.float32)
+    cpm *= 1e6 / cpm.sum(1, keepdims=True)
+    stem_known = stem_loops_of(level.arms, np.ones_like(mean), known.astype(np.float32)) > 0
+    return {"mirna": (stem_loops_of(level.arms, mean, cpm), stem_known), "mature": (cpm, known)}
+
+
+def mean_cpm(mosaic: Mosaic) -> np.ndarray:
+    """Mean CPM of the stem-loops, (n_stem_loops,)."""
+    return np.expm1(log1p_cpm(mosaic["mirna"])).mean(0)
+
+
+def _mature_profile(mosaic: Mosaic, level: MatureLevel) -> np.ndarray:
+    return np.where(mosaic["mature"].measured, log1p_cpm(mosaic["mature"]), level(log1p_cpm(mosaic["mirna"])))
+
+
+def with_pairs(mosaic: Mosaic, obs: pd.DataFrame, added: LabelPairs, level: MatureLevel) -> tuple[Mosaic, SampleLabels]:
+    """The mosaic with the pairs behind its samples, and the labels of all."""
+    parts = {"mrna": (added.mrna, added.measured)} | _both_levels(added.log_cpm, level, mean_cpm(mosaic))
+    joined = {name: _joined(mosaic[name], Modality.from_mask(*values)) for name, values in parts.items()}
+    return Mosaic(joined), _labels(obs, added)
+
+
+def _joined(first: Modality, second: Modality) -> Modality:
+    n = len(first.patterns)
+    return Modality(
+        np.concatenate([first.counts, second.counts]),
+        np.concatenate([first.patterns, second.patterns]),
+        np.concatenate([first.pattern, second.pattern + n]),
+    )
+
+
+def _labels(obs: pd.DataFrame, added: LabelPairs) -> SampleLabels:
+    n, k = len(obs), len(added)
+    return SampleLabels(
+        np.concatenate([tcga_kinds(obs), added.obs["kind"].to_numpy(str)]),
+        np.concatenate([np.zeros(n, bool), (added.obs["group"] != "tissue").to_numpy()]),
+        np.concatenate([np.zeros(n, "U1"), added.obs["droplet_study"].to_numpy(str)]),
+        np.repeat([False, True], [n, k]),
+        np.concatenate([np.ones(n), added.obs["weight"]]).astype(np.float32),
+    )
+
+
+def tcga_kinds(obs: pd.DataFrame) -> np.ndarray:
+    """Kinds of TCGA samples: the tumour, or the normal tissue beside it."""
+    cohort = obs["cohort"].astype(str)
+    normal = obs["sample_type"].astype(str) == "normal_adjacent"
+    tumour = cohort.map(TUMOURS) + " (TCGA-" + cohort + ")"
+    beside = cohort.map(NORMAL_OF) + " beside a tumour (TCGA)"
+    return np.where(normal, beside, tumour).astype(str)
+
+
+def kinds_table(labels: SampleLabels, kinds: dict[str, Kind], mirnas: MicroRnaome) -> dict[str, list]:
+    """What the card says of every kind, in the order of :attr:`SampleLabels.kinds`."""
+    table: dict[str, list] = {"name": [], "group": [], "n_mrna": [], "n_mirna": [], "sources": []}
+    for name in labels.kinds:
+        n = int((labels.kind == name).sum())
+        kind = kinds.get(name)
+        studies = {} if kind is None else mirnas.by_study(kind.mirna)
+        table["name"].append(name)
+        table["group"].append("tissue" if kind is None else kind.group)
+        table["n_mrna"].append(n)
+        table["n_mirna"].append(n if kind is None else sum(size for size, _ in studies.values()))
+        table["sources"].append("TCGA" if kind is None else ", ".join(sorted({s.partition(":")[0] for s in kind.mrna})))
+    return table

@@ -1,0 +1,43 @@
+r"""Which kinds of samples a latent is like, and what each kind adds to the answer.
+
+One linear map from profiles to miRNAs cannot serve both tissues and pure cells: what tells lymphocytes from all tissues
+is small beside what tells tissues from each other, so their answer stays between the two. The readout is therefore a
+mixture of experts (Jacobs et al. 1991, Neural Computation 3:79) in which an expert is one constant profile:
+
+.. math:: \hat y = f(x) + \sum_k \pi_k(z) \, e_k, \qquad \pi(z) = \mathrm{softmax}(W z + b)
+
+where f are the linear maps of :mod:`midgd.nn.readout`, k runs over the kinds of the training samples (cell types,
+tissues, tumours), and :math:`e_k` is by how much the maps miss the samples of kind k. :math:`\pi` is learned on
+mixtures of kinds too, so a mixture gets a part of each.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class KindExperts(nn.Module):
+    """Probabilities of kinds from latents, and what kinds add to log1p CPM.
+
+    Parameters
+    ----------
+    n_latent, n_kinds, n_mirnas
+        Sizes of latent, kinds and output.
+    """
+
+    def __init__(self, n_latent: int, n_kinds: int, n_mirnas: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(n_latent, n_kinds))
+        self.bias = nn.Parameter(torch.zeros(n_kinds))
+        self.effect = nn.Parameter(torch.zeros(n_kinds, n_mirnas))
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Arguments that make experts of this shape."""
+        n_latent, n_kinds = self.weight.shape
+        return {"n_latent": n_latent, "n_kinds": n_kinds, "n_mirnas": self.effect.shape[1]}
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Probabilities of the kinds, (n, n_kinds), of latents (n, n_latent)."""
+        return torch.softmax(torch.addmm(self.bias, z, self.weight), 1)

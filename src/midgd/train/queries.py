@@ -1,0 +1,81 @@
+"""Training samples as queries: seen through their mRNA alone, with the latent that a query would get."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from midgd.infer.latents import InferenceOptions, LatentInference
+from midgd.infer.objective import LogPosterior
+from midgd.nn import Decoder, GaussianMixture, ProfileReadout, View, view_of
+from midgd.train.mosaic import Modality
+
+Floats = NDArray[np.float32]
+
+# Measured: regressions learn the same from latents that are ten log units short of the optimum.
+COARSE = InferenceOptions(tolerance=10.0)
+BLOCK = 256  # rows that are decoded at a time
+
+
+class Queries(NamedTuple):
+    """Some queries.
+
+    Attributes
+    ----------
+    mrna
+        Their counts.
+    parts
+        (n, n_samples) what part the samples of the mosaic have in each; rows sum to 1.
+    latent
+        (n, d) found from the mRNA.
+    profile
+        (n, n_genes) denoised.
+    """
+
+    mrna: Modality
+    parts: Floats
+    latent: Floats
+    profile: Floats
+
+    def __len__(self) -> int:
+        return len(self.latent)
+
+
+@torch.no_grad()
+def query(decoder: Decoder, prior: GaussianMixture, mrna: Modality, parts: Floats) -> Queries:
+    """Latents and denoised profiles of samples, from the genes that each measured."""
+    latent = np.zeros((len(parts), prior.n_latent), np.float32)
+    for rows, genes in mrna.groups(np.arange(len(parts))):
+        posterior = LogPosterior(decoder, prior, torch.from_numpy(genes))
+        latent[rows] = LatentInference(posterior, COARSE)(mrna.counts[np.ix_(rows, genes)]).z
+    profile = np.zeros((len(parts), mrna.n_features), np.float32)
+    for rows, view, _ in views(decoder, mrna, latent):
+        profile[rows] = view.profile.numpy()
+    return Queries(mrna, parts, latent, profile)
+
+
+def views(
+    decoder: Decoder, mrna: Modality, latent: Floats, *, with_counts: bool = False
+) -> Iterator[tuple[NDArray[np.int64], View, NDArray[np.int64]]]:
+    """What samples show at their latents, in blocks of samples that measured the same genes: rows, view, genes."""
+    for group, genes in mrna.groups(np.arange(len(latent))):
+        everything, index = len(genes) == mrna.n_features, torch.from_numpy(genes)
+        for start in range(0, len(group), BLOCK):
+            rows = group[start : start + BLOCK]
+            counts = torch.from_numpy(np.ascontiguousarray(mrna.counts[np.ix_(rows, genes)]))
+            log_share = decoder.log_share(torch.from_numpy(latent[rows]), "mrna")
+            present = None if everything else index
+            yield rows, view_of(decoder.head("mrna"), log_share, counts, present, with_counts=with_counts), genes
+
+
+@torch.no_grad()
+def read_out(decoder: Decoder, readout: ProfileReadout, queries: Queries) -> Floats:
+    """log1p CPM of miRNAs that a readout gives for queries, (n, n_mirnas)."""
+    answer = np.zeros((len(queries), readout.sizes["n_mirnas"]), np.float32)
+    for rows, view, genes in views(decoder, queries.mrna, queries.latent, with_counts=readout.with_counts):
+        answer[rows] = readout(view, readout.breadth(torch.from_numpy(genes))).numpy()
+    return answer
