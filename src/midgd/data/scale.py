@@ -238,7 +238,9 @@ def _of_common_depth(sums: NDArray[np.float64]) -> bool:
 def scaled_by_gene(matrix: sp.csr_matrix) -> bool:
     """Whether the values of each gene are whole multiples of a step of its own: counts divided by a deviation."""
     columns = sp.csr_matrix(matrix.T)
-    columns = columns[np.diff(columns.indptr) > 2]
+    n_values = np.diff(columns.indptr)
+    # Of genes that many cells lack, the smallest value of the others is one count.
+    columns = columns[(n_values > 2) & (n_values < 0.6 * matrix.shape[0])]
     if not columns.nnz:
         return False
     tested, whole, step = _trace(*_parts(columns))
