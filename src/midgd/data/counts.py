@@ -55,6 +55,8 @@ class CountCheck:
         What the messages advise.
     override
         How to insist that the values are counts; ends the messages about the scale.
+    warns
+        Say what is odd but may be counts.
     """
 
     where: str
@@ -62,6 +64,7 @@ class CountCheck:
     allow_fractional: bool = False
     hint: str = DEFAULT_HINT
     override: str = ""
+    warns: bool = True
     _judged: bool = field(default=False, init=False, repr=False)
     _sums: list[float] = field(default_factory=list, init=False, repr=False)
     _largest: float = field(default=0.0, init=False, repr=False)
@@ -269,7 +272,7 @@ class CountCheck:
         return f". {self.override}" if self.override else ""
 
     def _warn(self, kind: str, message: str) -> None:
-        if kind not in self._warned:
+        if self.warns and kind not in self._warned:
             self._warned.add(kind)
             logger.warning("%s", message)
 

@@ -58,9 +58,9 @@ class _Work:
         self.alignment, self.predictor = alignment, predictor
 
     def __call__(self, block: Any, start: int) -> Prediction:
-        # Each block is judged by itself: its worker sees no other.
+        # Each block is judged by itself: its worker sees no other. One of them warns for all.
         rows = as_chunk(block)
-        check = CountCheck(self.where, allow_fractional=self.trusted, hint=self.hint, override=OVERRIDE)
+        check = CountCheck(self.where, None, self.trusted, self.hint, OVERRIDE, warns=start == 0)
         check.update(rows, start)
         check.finish()
         return self.predictor(self.alignment.apply(rows))
