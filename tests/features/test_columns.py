@@ -102,10 +102,16 @@ def test_genes_of_two_species_with_the_same_name() -> None:
 
 def test_ids_tell_a_repeated_gene_from_an_antibody() -> None:
     names = ["LYZ", "LYZ-1", "CD4", "CD4", "CD14", "GAA"]
-    ids = (IDS[2], "ENSG00000999999", IDS[0], "CD4_TotalSeqB", "CD14", "")
+    ids = (IDS[2], "ENSG00000999999", IDS[0], "CD4_TotalSeqB", "CD14_TotalSeqB", "")
     chosen = choose_columns(names, VOCABULARY, ColumnAnnotation(("",) * 6, ids))
     assert chosen.gene.tolist() == [2, 2, 0, -1, -1, len(REAL)]
     assert chosen.reasons[3:5] == [reasons.NO_GENE_ID] * 2 and chosen.repeated == ()
+
+
+def test_a_symbol_may_stand_in_the_place_of_an_id() -> None:
+    ids = (IDS[2], IDS[0], "CD14", "")
+    chosen = choose_columns(["LYZ", "CD4", "CD14", "C3"], VOCABULARY, ColumnAnnotation(("",) * 4, ids))
+    assert (chosen.gene >= 0).all()
 
 
 def test_repeated_names_are_told_where_nothing_explains_them() -> None:

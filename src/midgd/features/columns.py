@@ -126,7 +126,7 @@ def choose_columns(
     if mixed_species:
         leave_out(_among_foreign(texts, gene, reasons), lambda _: OTHER_SPECIES)
     if ids is not None:
-        leave_out(_without_gene_id(gene, ids), lambda _: NO_GENE_ID)
+        leave_out(_without_gene_id(gene, ids, vocabulary), lambda _: NO_GENE_ID)
     unexplained = np.flatnonzero((gene < 0) & np.array([not reason for reason in reasons], dtype=bool))
     leave_out(unexplained, _kind_of_unknown)
     return ChosenColumns(gene, reasons, int((case & (gene >= 0)).sum()), _repeated(texts, gene, ids))
@@ -165,12 +165,14 @@ def _among_foreign(texts: list[str], gene: NDArray[np.int64], reasons: list[str]
     return twice[before[last] > before[first]]
 
 
-def _without_gene_id(gene: NDArray[np.int64], ids: tuple[str, ...]) -> NDArray[np.int64]:
-    """Counted columns with an id that is not a gene's, and those without any of genes that have a column with one."""
+def _without_gene_id(gene: NDArray[np.int64], ids: tuple[str, ...], vocabulary: GeneVocabulary) -> NDArray[np.int64]:
+    """Counted columns without an Ensembl id, if the gene has a column with one or their own id is no name of it."""
     with_id = np.array([HUMAN_GENE_ID.search(value) is not None for value in ids], dtype=bool)
-    sure = np.unique(gene[with_id & (gene >= 0)])
-    named = np.array([bool(value) for value in ids], dtype=bool)
-    return np.flatnonzero(~with_id & (gene >= 0) & (named | np.isin(gene, sure)))
+    sure = set(gene[with_id & (gene >= 0)].tolist())
+    doubtful = np.flatnonzero(~with_id & (gene >= 0))
+    # Where a gene has no Ensembl id, its symbol often stands in its place.
+    wrong = [gene[i] in sure or (bool(ids[i]) and vocabulary.find(ids[i])[0] != gene[i]) for i in doubtful]
+    return doubtful[np.array(wrong, dtype=bool)]
 
 
 def _repeated(texts: list[str], gene: NDArray[np.int64], ids: tuple[str, ...] | None) -> tuple[str, ...]:
