@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from midgd.features.annotation import ColumnAnnotation
 from midgd.features.genes import HUMAN_GENE_ID, Form, GeneVocabulary
 
+#: Rows of htseq-count and of STAR's ReadsPerGene that sum up reads of no gene.
+READ_SUMMARY = re.compile(r"__\w+|N_(?:unmapped|multimapping|noFeature|ambiguous)")
 TITLE_CASE = re.compile(r"[A-Z][a-z0-9.\-]*[a-z][a-z0-9.\-]*")
 # CD3E-1 of var_names_make_unique, CD3E.1 of R's make.unique; as well guide 1 of CD3E, or an antibody that was second.
 _NUMBERED = re.compile(r"(.+?)[-._](?:sg|g|gRNA|sgRNA|guide)?[-._]?(\d+)", re.IGNORECASE)
@@ -47,7 +49,7 @@ _KINDS_OF_UNKNOWN = (
         CONTROL,
         re.compile(r"neg(ative)?[-_ .]?(con|prb|pr)|blank[-_. ]?\d|unassigned|deprecated|intergenic", re.IGNORECASE),
     ),
-    (SUMMARY, re.compile(r"__\w+|N_(unmapped|multimapping|noFeature|ambiguous)")),
+    (SUMMARY, READ_SUMMARY),
     (
         ANTIBODY,
         re.compile(r".*(TotalSeq|[-_.:|](ADT|HTO|pAbO)$|isotype)|(adt|prot|hto|hashtag)[-_:. \d]", re.IGNORECASE),
