@@ -128,6 +128,26 @@ class CountCheck:
         if not self.allow_fractional and (wrong := self._judge(1)) is not None:
             self._refuse(wrong)
 
+    @property
+    def seen(self) -> tuple[dict[Scale, int], dict[Scale, int]]:
+        """First row and number of rows of each scale, for :meth:`add`."""
+        return self._first, self._n
+
+    def add(self, seen: tuple[dict[Scale, int], dict[Scale, int]]) -> None:
+        """Take over what another check, of other rows of the same matrix, has seen.
+
+        Raises
+        ------
+        ValueError
+            If rows of both together are of several scales.
+        """
+        for scale, row in seen[0].items():
+            self._first[scale] = min(self._first.get(scale, row), row)
+        for scale, n in seen[1].items():
+            self._n[scale] = self._n.get(scale, 0) + n
+        self._refuse_mixture()
+        self._refuse_half_normalised()
+
     def _check_values(self, chunk: Any, smallest: float, largest: float, first_row: int) -> None:
         # NaN and infinity show in the extremes: good chunks cost two reductions and no copy.
         if not np.isfinite(smallest + largest):
