@@ -162,7 +162,9 @@ def write_file(adata: AnnData, path: Path) -> None:
     replaced = path.with_name(f".{path.name}.{os.getpid()}.old")
     try:
         if path.suffix == ".zarr":
-            adata.write_zarr(partial)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Writing zarr v2 data")
+                adata.write_zarr(partial)
         else:
             adata.write_h5ad(partial)
         if path.is_dir():

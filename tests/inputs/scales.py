@@ -102,15 +102,11 @@ INPUTS = [
     Input("log1p rounded to two digits", values(lambda x: log1p_norm(x).round(2)), REFUSED, "log-normalised"),
     Input("log1p of shallow cells", values(lambda x: log1p_norm(fewer(x, 50) + 1e-12)), REFUSED, "log-normalised"),
     Input("log1p of one cell", values(lambda x: log1p_norm(x)[:1]), REFUSED, "log-normalised"),
-    Input("log1p of corrected counts", values(lambda x: log1p_norm(corrected(x))), REFUSED, "log-normalised or scaled"),
+    Input("log1p of corrected counts", values(lambda x: log1p_norm(corrected(x))), REFUSED, "log-normalised"),
     Input("log2(x + 1)", values(lambda x: np.log2(x + 1)), REFUSED, "logarithm to base 2"),
-    Input(
-        "log2(TPM + 1)", values(lambda x: np.log2(to_depth(lengths(x), 1e6) + 1)), REFUSED, "log-normalised or scaled"
-    ),
+    Input("log2(TPM + 1)", values(lambda x: np.log2(to_depth(lengths(x), 1e6) + 1)), REFUSED, "log-normalised"),
     Input("log10(x + 1)", values(lambda x: np.log10(to_depth(x) + 1)), REFUSED, "logarithm to base 10"),
-    Input(
-        "logarithms divided by deviations", values(lambda x: unit(log1p_norm(x))), REFUSED, "log-normalised or scaled"
-    ),
+    Input("logarithms divided by deviations", values(lambda x: unit(log1p_norm(x))), REFUSED, "or scaled"),
     Input("square roots", values(np.sqrt), REFUSED, "like square roots, first in row 0"),
     Input("square roots of normalised counts", values(lambda x: np.sqrt(to_depth(x))), REFUSED, "like square roots"),
     Input("Freeman-Tukey transform", dense(lambda x: np.sqrt(x) + np.sqrt(x + 1)), REFUSED, "Freeman-Tukey"),
@@ -128,9 +124,7 @@ INPUTS = [
     Input("counts, then counts per million", values(half(plain, lambda x: to_depth(x, 1e6))), REFUSED, "mixes scales"),
     Input("counts, then fractions", values(half(plain, lambda x: to_depth(x, 1))), REFUSED, "mixes scales: row 0"),
     Input("logarithms with counts='trust'", insisting(log1p_norm, "trust"), OTHER),
-    Input(
-        "a missing value with counts='trust'", insisting(put(np.nan), "trust"), REFUSED, "has NaN or infinite values"
-    ),
+    Input("a missing value with counts='trust'", insisting(put(np.nan), "trust"), REFUSED, "has NaN or infinite"),
     Input("counts='maybe'", insisting(plain, "maybe"), REFUSED, "counts='maybe' must be 'check' or 'trust'"),
 ]
 

@@ -35,7 +35,8 @@ that is tried whenever they run, so that nothing here can be out of date.
 - **error**: no answer, one sentence that says why, and the data are left as they were.
 
 The last column has a part of what midgd says: of the error, the warning, or the report on the genes, which is also in
-`uns["mirna"]["genes"]`. Whatever is not gene expression of human genes is left out and named there.
+`uns["mirna"]["genes"]`. Whatever is not gene expression of human genes is left out and named there. The inputs are made
+from 50 blood cells with 765 genes; that few genes are a warning of their own, which is not repeated in the table.
 
 Zeros and ones alone, and whole numbers that look rounded, are a warning and not an error: whole numbers may be counts,
 and those who know can go on. With `counts="trust"` midgd takes values of any scale for counts; missing, infinite and

@@ -127,3 +127,21 @@ def test_cluster_loses_a_worker_and_not_a_cell(toy_query, toy_reference, expecte
         killer.join(60)
     assert len(list(tmp_path.iterdir())) >= 2  # the killed one and at least another did some of the work
     close(found, expected)
+
+
+def test_every_block_is_judged_and_types_of_any_kind_are_read(toy_query, toy_reference, expected):
+    x = sparse.csr_matrix(toy_query.X).toarray()
+    depth = x.sum(axis=1, keepdims=True)
+    for change, message in {
+        lambda rows: np.log1p(rows): r"log-normalised.*row (40|50)",
+        lambda rows: rows / depth[40:] * 1e6: r"mixes scales: row 0 \('C0'\).*row 40 \('C40'\).*common depth",
+    }.items():
+        late = x.copy()
+        late[40:] = change(late[40:])
+        mixed = ad.AnnData(da.from_array(late, chunks=(10, -1)), obs=toy_query.obs, var=toy_query.var)
+        with pytest.raises(ValueError, match=message):
+            midgd.tl.infer_mirna(mixed, toy_reference)
+        assert "mirna" not in mixed.obsm
+    other_order = ad.AnnData(da.from_array(x.astype(">f4"), chunks=(10, -1)), obs=toy_query.obs, var=toy_query.var)
+    midgd.tl.infer_mirna(other_order, toy_reference)
+    close(other_order.obsm["mirna"].to_numpy(), expected)

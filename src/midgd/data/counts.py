@@ -55,6 +55,8 @@ class CountCheck:
         What the messages advise.
     override
         How to insist that the values are counts; ends the messages about the scale.
+    warns
+        Say what is odd but may be counts.
     """
 
     where: str
@@ -62,6 +64,7 @@ class CountCheck:
     allow_fractional: bool = False
     hint: str = DEFAULT_HINT
     override: str = ""
+    warns: bool = True
     _judged: bool = field(default=False, init=False, repr=False)
     _sums: list[float] = field(default_factory=list, init=False, repr=False)
     _largest: float = field(default=0.0, init=False, repr=False)
@@ -124,6 +127,26 @@ class CountCheck:
         """
         if not self.allow_fractional and (wrong := self._judge(1)) is not None:
             self._refuse(wrong)
+
+    @property
+    def seen(self) -> tuple[dict[Scale, int], dict[Scale, int]]:
+        """First row and number of rows of each scale, for :meth:`add`."""
+        return self._first, self._n
+
+    def add(self, seen: tuple[dict[Scale, int], dict[Scale, int]]) -> None:
+        """Take over what another check, of other rows of the same matrix, has seen.
+
+        Raises
+        ------
+        ValueError
+            If rows of both together are of several scales.
+        """
+        for scale, row in seen[0].items():
+            self._first[scale] = min(self._first.get(scale, row), row)
+        for scale, n in seen[1].items():
+            self._n[scale] = self._n.get(scale, 0) + n
+        self._refuse_mixture()
+        self._refuse_half_normalised()
 
     def _check_values(self, chunk: Any, smallest: float, largest: float, first_row: int) -> None:
         # NaN and infinity show in the extremes: good chunks cost two reductions and no copy.
@@ -269,7 +292,7 @@ class CountCheck:
         return f". {self.override}" if self.override else ""
 
     def _warn(self, kind: str, message: str) -> None:
-        if kind not in self._warned:
+        if self.warns and kind not in self._warned:
             self._warned.add(kind)
             logger.warning("%s", message)
 

@@ -71,11 +71,6 @@ class RowSource:
         """Rows and columns."""
         return int(self.matrix.shape[0]), int(self.matrix.shape[1])
 
-    @property
-    def n_chunks(self) -> int:
-        """Number of chunks an iteration gives."""
-        return -(-self.shape[0] // self.batch_size)
-
     def __iter__(self) -> Iterator[tuple[int, int, Chunk]]:
         """Yield ``(start, stop, chunk)``; ``chunk`` holds rows ``start:stop`` as ndarray or ``csr_matrix``."""
         start = 0

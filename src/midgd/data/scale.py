@@ -17,17 +17,16 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from midgd.data.multiples import FINE, WHOLE, multiples, multiples_undone, precision_of
+
 # No logarithm of a count, TPM or RSEM value is larger: 2**25 is 34 million.
 LARGEST_LOG = 25.0
 # log2(count + 1) is whole for counts of 1, 3, 7: of logarithms as few values as this may be fractional.
 FRACTIONAL = 0.05
-# Values beside the smallest one that a trace is read from, and the share of them that must be whole.
-_ENOUGH, _WHOLE = 8, 0.95
+# Values beside the smallest one that a trace is read from.
+_ENOUGH = 8
 # Different multiples that must be among them, when a function was undone: two are whole by accident now and then.
 _DISTINCT, _DISTINCT_COARSE = 3, 5
-# Largest multiple of the smallest value that single precision still shows to be whole, and how whole it must be; the
-# same for values in half precision or rounded to three digits.
-_FINE, _COARSE = (2_000.0, 0.02), (8.0, 0.1)
 # Rows that are judged by their noise, the least there is in counts, and genes of a cell without a value above 25.
 _ENOUGH_ROWS, _LEAST_NOISE, _MOST_GENES = 20, 0.5, 1_500
 # The largest value of a shallow cell over its median, logarithms are closer together; of fewer values than these the
@@ -159,16 +158,16 @@ def _scale_of_fractional(
     scale[common & (largest > LARGEST_LOG)] = Scale.NORMALISED
     values, row, begin, precision = _parts(matrix)
     open_rows = (scale == Scale.UNCLEAR) | (scale == Scale.ESTIMATED)
-    tested, whole, step = _trace(values, row, begin, precision, most=3)
-    steps = open_rows & (tested >= _ENOUGH) & (whole >= _WHOLE * tested)
+    tested, whole, step = multiples(values, row, begin, precision, most=3)
+    steps = open_rows & (tested >= _ENOUGH) & (whole >= WHOLE * tested)
     scale[steps] = np.where(step[steps] > _LARGEST_STEP, Scale.NORMALISED, Scale.ESTIMATED)
     open_rows &= ~steps
     for candidate, undo in _UNDO.items():
         rows = open_rows & _possible(candidate, matrix, largest)
         # In coarse values a row shows multiples by accident now and then: only many rows tell.
-        if rows.any() and precision is _FINE:
-            tested, whole, distinct, _ = _trace_undone(undo, values, row, begin, precision)
-            found = rows & (tested >= _ENOUGH) & (whole >= _WHOLE * tested) & (distinct >= _DISTINCT)
+        if rows.any() and precision is FINE:
+            tested, whole, distinct, _ = multiples_undone(undo, values, row, begin, precision)
+            found = rows & (tested >= _ENOUGH) & (whole >= WHOLE * tested) & (distinct >= _DISTINCT)
             scale[found] = candidate
             open_rows &= ~found
     unclear = np.flatnonzero(open_rows & (scale == Scale.UNCLEAR))
@@ -207,16 +206,16 @@ def scale_of_unclear(matrix: sp.csr_matrix) -> Scale:
     cell most values are one count.
     """
     values, row, begin, precision = _parts(matrix)
-    tested, whole, _ = _trace(values, row, begin, precision)
-    if tested.sum() >= _ENOUGH and whole.sum() >= _WHOLE * tested.sum():
+    tested, whole, _ = multiples(values, row, begin, precision)
+    if tested.sum() >= _ENOUGH and whole.sum() >= WHOLE * tested.sum():
         return Scale.ESTIMATED
     largest = np.maximum.reduceat(values, begin)
     for candidate, undo in _UNDO.items():
         if not _possible(candidate, matrix, largest).all():
             continue
-        tested, whole, _, distinct = _trace_undone(undo, values, row, begin, precision)
-        least = _DISTINCT if precision is _FINE else _DISTINCT_COARSE
-        if tested.sum() >= _ENOUGH and whole.sum() >= _WHOLE * tested.sum() and distinct >= least:
+        tested, whole, _, distinct = multiples_undone(undo, values, row, begin, precision)
+        least = _DISTINCT if precision is FINE else _DISTINCT_COARSE
+        if tested.sum() >= _ENOUGH and whole.sum() >= WHOLE * tested.sum() and distinct >= least:
             return candidate
         if candidate in _NORMALISED_FIRST and _of_common_depth(np.add.reduceat(undo(values), begin)):
             return candidate
@@ -238,12 +237,14 @@ def _of_common_depth(sums: NDArray[np.float64]) -> bool:
 def scaled_by_gene(matrix: sp.csr_matrix) -> bool:
     """Whether the values of each gene are whole multiples of a step of its own: counts divided by a deviation."""
     columns = sp.csr_matrix(matrix.T)
-    columns = columns[np.diff(columns.indptr) > 2]
+    n_values = np.diff(columns.indptr)
+    # Of genes that many cells lack, the smallest value of the others is one count.
+    columns = columns[(n_values > 2) & (n_values < 0.6 * matrix.shape[0])]
     if not columns.nnz:
         return False
-    tested, whole, step = _trace(*_parts(columns))
+    tested, whole, step = multiples(*_parts(columns))
     sure = tested > 0
-    if tested.sum() < 10 * _ENOUGH or whole.sum() < _WHOLE * tested.sum():
+    if tested.sum() < 10 * _ENOUGH or whole.sum() < WHOLE * tested.sum():
         return False
     middle = np.median(step[sure])
     return bool(np.median(np.abs(step[sure] / middle - 1)) > _OWN_STEP)
@@ -255,84 +256,7 @@ def _parts(
     """Values, the row of each, where the rows begin, and how finely the values are written."""
     values = matrix.data.astype(np.float64)
     row = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    return values, row, matrix.indptr[:-1].astype(np.int64), _precision(values)
-
-
-def _precision(values: NDArray[np.float64]) -> tuple[float, float]:
-    with np.errstate(over="ignore"):
-        half = np.array_equal(values.astype(np.float16).astype(np.float64), values)
-    return _COARSE if half or np.allclose(values * 1e3, np.rint(values * 1e3), rtol=0, atol=1e-3) else _FINE
-
-
-def _trace(
-    values: NDArray[np.float64],
-    row: NDArray[np.int64],
-    begin: NDArray[np.int64],
-    precision: tuple[float, float],
-    most: int = 1,
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Values of each row that can be tested for being whole multiples, those that are, and of which step.
-
-    The step is the smallest value of the row, or a half or a third of it with ``most=3``.
-    """
-    largest_multiple, tolerance = precision
-    smallest = np.minimum.reduceat(values, begin)
-    multiple = values / smallest[row]
-    testable = (multiple < largest_multiple) & (multiple > 1 + tolerance)
-    tested = np.bincount(row[testable], minlength=len(begin))
-    best, step = np.zeros_like(tested), smallest.copy()
-    for divisor in range(1, most + 1):
-        some = multiple[testable] * divisor
-        whole = np.bincount(row[testable][np.abs(some - np.rint(some)) < tolerance], minlength=len(begin))
-        better = whole > np.maximum(best, _WHOLE * tested) if divisor > 1 else np.ones(len(begin), bool)
-        better &= ~((divisor > 1) & (best >= _WHOLE * tested))
-        best[better], step[better] = whole[better], smallest[better] / divisor
-    return tested, best, step
-
-
-def _trace_undone(
-    undo: Callable[[NDArray[np.float64]], NDArray[np.float64]],
-    values: NDArray[np.float64],
-    row: NDArray[np.int64],
-    begin: NDArray[np.int64],
-    precision: tuple[float, float],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], int]:
-    """Values of each row that can be tested after undoing a function, those that are whole, different ones of these.
-
-    Whole are multiples of the smallest value, or the values themselves: counts that were not normalised need not have a
-    one among them; values that were whole before say nothing then. Of different ones only those that were fractional
-    count, for each row and, last, for all rows together.
-    """
-    largest_multiple, tolerance = precision
-    fractional = values != np.rint(values)
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        undone = undo(values)
-        undone = np.where(undone < 1e-3, 0, undone)
-        smallest = np.minimum.reduceat(np.where(undone == 0, np.inf, undone), begin)
-        # Squares of multiples are multiples: where the values as they are have a common step, nothing was undone.
-        steps = values / np.minimum.reduceat(np.where(undone == 0, np.inf, values), begin)[row]
-        plain = np.abs(steps - np.rint(steps)) < tolerance
-        best: tuple[NDArray[np.int64], ...] = tuple(np.zeros(len(begin), np.int64) for _ in range(3))
-        in_all = 0
-        for multiple in (undone / smallest[row], np.where(fractional, undone, np.inf)):
-            testable = np.isfinite(multiple) & (multiple < largest_multiple) & (multiple > 1 + tolerance)
-            nearest = np.rint(multiple[testable])
-            whole = np.abs(multiple[testable] - nearest) < tolerance
-            at = row[testable]
-            tested = np.bincount(at, minlength=len(begin))
-            counts_already = np.bincount(at[plain[testable]], minlength=len(begin)) >= _WHOLE * tested
-            whole &= ~counts_already[at]
-            told = whole & fractional[testable]
-            different = np.unique(at[told] * int(largest_multiple + 1) + nearest[told].astype(np.int64))
-            in_all = max(in_all, len(np.unique(nearest[told])))
-            counts = (
-                tested,
-                np.bincount(at[whole], minlength=len(begin)),
-                np.bincount(different // int(largest_multiple + 1), minlength=len(begin)),
-            )
-            better = counts[1] > best[1]
-            best = tuple(np.where(better, new, old) for new, old in zip(counts, best, strict=True))
-    return best[0], best[1], best[2], in_all
+    return values, row, matrix.indptr[:-1].astype(np.int64), precision_of(values)
 
 
 def variance_over_mean(matrix: sp.csr_matrix, n_genes: int = 20) -> float:

@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 
 from midgd.data import check_counts
+from midgd.features.columns import READ_SUMMARY
 from midgd.settings import logger
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Rows of htseq-count and columns of STAR's ReadsPerGene beside the genes.
-_SUMMARY = r"__\w+|N_(unmapped|multimapping|noFeature|ambiguous)"
 Orientation = Literal["samples_by_features", "features_by_samples"]
 
 
@@ -57,7 +56,7 @@ def _decoded(content: bytes, path: Path) -> str:
 
 def without_summary(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     """Samples x features without the counts of reads that are no gene's (htseq-count, STAR)."""
-    summary = table.columns.str.fullmatch(_SUMMARY)
+    summary = table.columns.str.fullmatch(READ_SUMMARY)
     if summary.any():
         logger.info("%s: left out %s, which are no features", path, ", ".join(table.columns[summary]))
     return table.loc[:, ~summary]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from midgd.features.annotation import ColumnAnnotation
 from midgd.features.columns import TITLE_CASE, UNKNOWN, ChosenColumns, choose_columns
 from midgd.features.genes import HUMAN_GENE_ID, GeneVocabulary, clean_names
-from midgd.settings import logger
+from midgd.features.report import GeneReport, examples
 
 # ENSMUSG, ENSRNOG, ENSDARG, ...; fly and worm. Human ids have no species letters.
 _FOREIGN_ID = re.compile(r"ENS[A-Z]{3,4}[GTP]\d{5}|FBgn\d|WBGene\d")
@@ -25,125 +25,6 @@ _ORTHOLOGS = (
     "midgd is trained on human data only. Map the genes to their human orthologs first, for instance with an "
     "Ensembl BioMart or MGI homology table, and give the human symbols or Ensembl ids"
 )
-# With fewer of the reference's genes than this, the query is a selection: whole transcriptomes have 60 % and more.
-_SELECTION = 0.3
-_ID_WORDS = {"symbol": "symbols", "ensembl": "Ensembl ids", "mixed": "symbols and Ensembl ids"}
-
-
-@dataclass(frozen=True)
-class GeneReport:
-    """How the gene names of a query met those of a reference.
-
-    Parameters
-    ----------
-    n_query, n_reference
-        Number of query columns and of reference genes.
-    n_used
-        Query columns that are used; more than ``matched`` when several columns are one gene.
-    matched
-        Distinct reference genes with at least one query column.
-    missing
-        Symbols of the reference genes without any.
-    unmatched_examples, reference_examples
-        Up to three unused query names and three reference symbols.
-    summed_duplicates
-        Reference symbol to number of query columns, only where that is more than one.
-    id_type
-        ``"symbol"``, ``"ensembl"`` or ``"mixed"``: what the names of the used columns are.
-    left_out
-        Why columns are not counted, to how many: ``"feature_types 'Antibody Capture'"``, ``"genes of another
-        species"``; see :func:`midgd.features.choose_columns`.
-    left_out_examples
-        The same reasons to up to three names.
-    letter_case
-        Columns that are counted although their letter case is not the reference's.
-    repeated
-        Names that stand over several of the summed columns, with nothing to tell whether all are genes.
-    """
-
-    n_query: int
-    n_reference: int
-    n_used: int
-    matched: int
-    missing: tuple[str, ...] = field(repr=False)
-    unmatched_examples: tuple[str, ...]
-    reference_examples: tuple[str, ...]
-    summed_duplicates: dict[str, int] = field(repr=False)
-    id_type: str
-    left_out: dict[str, int] = field(default_factory=dict)
-    left_out_examples: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
-    letter_case: int = 0
-    repeated: tuple[str, ...] = field(default=(), repr=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """The report as ints, strings and arrays, to be written in ``uns`` of an ``.h5ad`` or zarr file.
-
-        ``summed_duplicates`` becomes two arrays, ``duplicated`` and ``duplicated_columns``: gene symbols may hold
-        a ``/``, which a key in such a file must not. So does ``left_out``: ``left_out``, ``left_out_columns`` and
-        ``left_out_examples``.
-        """
-        return {
-            "n_query": self.n_query,
-            "n_reference": self.n_reference,
-            "n_used": self.n_used,
-            "matched": self.matched,
-            "id_type": self.id_type,
-            "missing": np.array(self.missing, dtype=str),
-            "unmatched_examples": np.array(self.unmatched_examples, dtype=str),
-            "reference_examples": np.array(self.reference_examples, dtype=str),
-            "duplicated": np.array(list(self.summed_duplicates), dtype=str),
-            "duplicated_columns": np.array(list(self.summed_duplicates.values()), dtype=np.int64),
-            "left_out": np.array(list(self.left_out), dtype=str),
-            "left_out_columns": np.array(list(self.left_out.values()), dtype=np.int64),
-            "left_out_examples": np.array([", ".join(names) for names in self.left_out_examples.values()], dtype=str),
-            "letter_case": self.letter_case,
-        }
-
-    def __str__(self) -> str:
-        details = [_ID_WORDS[self.id_type]]
-        if extra := self.n_used - self.matched:
-            details.append(f"{extra:,} duplicated column{'s' if extra > 1 else ''} summed")
-        if self.letter_case:
-            details.append(f"{self.letter_case:,} in another letter case")
-        if unused := self.n_query - self.n_used:
-            details.append(f"{unused:,} query gene{'s' if unused > 1 else ''} not used")
-        percent = 100 * self.matched / max(self.n_reference, 1)
-        return (
-            f"{self.matched:,} of {self.n_reference:,} reference genes matched ({percent:.0f} %; {'; '.join(details)})"
-        )
-
-    @property
-    def notes(self) -> list[str]:
-        """What was left out although it might have been taken for genes, a sentence for each reason."""
-        return [
-            f"not counted: {n:,} column{'s' if n > 1 else ''}, {reason} ({', '.join(self.left_out_examples[reason])})"
-            for reason, n in self.left_out.items()
-            if reason != UNKNOWN
-        ]
-
-    @property
-    def warnings(self) -> list[str]:
-        """What of the match may have made the answer worse."""
-        found = []
-        if self.matched < _SELECTION * self.n_reference:
-            found.append(
-                f"only {self.matched:,} of the reference's {self.n_reference:,} genes are there. If the highly "
-                "variable genes were selected, give the counts of all genes (the object before the selection, or "
-                "use_raw=True if adata.raw holds counts): the answer is better. Of a panel there is no more"
-            )
-        if self.repeated:
-            found.append(
-                f"columns of the same name were summed ({len(self.repeated):,} names: {_examples(self.repeated)}). If "
-                "some of them are antibodies or guides, say so in .var['feature_types'] or drop them"
-            )
-        return found
-
-    def log(self) -> None:
-        """Say all of this: the match and what was left out as information, the rest as warnings."""
-        for note in (str(self), *self.notes):
-            logger.info("%s", note)
-        for warning in self.warnings:
-            logger.warning("%s", warning)
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,11 +142,11 @@ def align_genes(
 
 
 def _examples_by_reason(texts: list[str], reasons: list[str]) -> dict[str, tuple[str, ...]]:
-    examples: dict[str, tuple[str, ...]] = {}
+    first: dict[str, tuple[str, ...]] = {}
     for text, reason in zip(texts, reasons, strict=True):
-        if reason and len(before := examples.get(reason, ())) < 3:
-            examples[reason] = (*before, text)
-    return examples
+        if reason and len(before := first.get(reason, ())) < 3:
+            first[reason] = (*before, text)
+    return first
 
 
 def _id_type(used: list[str]) -> str:
@@ -281,13 +162,9 @@ def _refuse_mouse_symbols(texts: list[str], vocabulary: GeneVocabulary) -> None:
     title = [text for text in worded if TITLE_CASE.fullmatch(text) and text not in exact]
     if 2 * len(title) > len(worded):
         raise ValueError(
-            f"{len(title):,} of {len(texts):,} gene names look like mouse or rat symbols ({_examples(title)}); "
+            f"{len(title):,} of {len(texts):,} gene names look like mouse or rat symbols ({examples(title)}); "
             f"{_ORTHOLOGS}"
         )
-
-
-def _examples(names: Sequence[str]) -> str:
-    return ", ".join(repr(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _too_few(texts: list[str], chosen: ChosenColumns, matched: int, needed: float, vocabulary: GeneVocabulary) -> str:
@@ -304,7 +181,7 @@ def _too_few(texts: list[str], chosen: ChosenColumns, matched: int, needed: floa
             "If these are selected genes, give the counts of all that were measured"
         )
     return (
-        f"{message}. Query names: {_examples(unmatched or texts)}; reference names: {_examples(vocabulary.symbols)}. "
+        f"{message}. Query names: {examples(unmatched or texts)}; reference names: {examples(vocabulary.symbols)}. "
         f"{_hint(unmatched)}"
     )
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from midgd.features.annotation import ColumnAnnotation
 from midgd.features.genes import HUMAN_GENE_ID, Form, GeneVocabulary
 
+#: Rows of htseq-count and of STAR's ReadsPerGene that sum up reads of no gene.
+READ_SUMMARY = re.compile(r"__\w+|N_(?:unmapped|multimapping|noFeature|ambiguous)")
 TITLE_CASE = re.compile(r"[A-Z][a-z0-9.\-]*[a-z][a-z0-9.\-]*")
 # CD3E-1 of var_names_make_unique, CD3E.1 of R's make.unique; as well guide 1 of CD3E, or an antibody that was second.
 _NUMBERED = re.compile(r"(.+?)[-._](?:sg|g|gRNA|sgRNA|guide)?[-._]?(\d+)", re.IGNORECASE)
@@ -33,6 +35,8 @@ ANTIBODY = "antibodies and hashtags"
 GUIDE = "guides"
 SUMMARY = "read summaries"
 UNKNOWN = "unknown to the reference"
+# Most unknown names are genes that the reference lacks (LINC01128, RP11-34P13.7): one look is enough for them.
+_MAY_BE_KNOWN = re.compile(r"[a-z_:|]|^(ERCC|SIRV|SPIKE|ENS(?!G\d)|NEG|BLANK|ADT|HTO|PROT|MM\d)")
 # Why an unknown name is no gene of the reference; the first pattern that fits.
 _KINDS_OF_UNKNOWN = (
     (SPIKE_IN, re.compile(r"(GRCh38_+)?ERCC[-_.]\d+|SIRV\d+|spike[-_. ]?in", re.IGNORECASE)),
@@ -45,7 +49,7 @@ _KINDS_OF_UNKNOWN = (
         CONTROL,
         re.compile(r"neg(ative)?[-_ .]?(con|prb|pr)|blank[-_. ]?\d|unassigned|deprecated|intergenic", re.IGNORECASE),
     ),
-    (SUMMARY, re.compile(r"__\w+|N_(unmapped|multimapping|noFeature|ambiguous)")),
+    (SUMMARY, READ_SUMMARY),
     (
         ANTIBODY,
         re.compile(r".*(TotalSeq|[-_.:|](ADT|HTO|pAbO)$|isotype)|(adt|prot|hto|hashtag)[-_:. \d]", re.IGNORECASE),
@@ -124,7 +128,7 @@ def choose_columns(
     if mixed_species:
         leave_out(_among_foreign(texts, gene, reasons), lambda _: OTHER_SPECIES)
     if ids is not None:
-        leave_out(_without_gene_id(gene, ids), lambda _: NO_GENE_ID)
+        leave_out(_without_gene_id(gene, ids, vocabulary), lambda _: NO_GENE_ID)
     unexplained = np.flatnonzero((gene < 0) & np.array([not reason for reason in reasons], dtype=bool))
     leave_out(unexplained, _kind_of_unknown)
     return ChosenColumns(gene, reasons, int((case & (gene >= 0)).sum()), _repeated(texts, gene, ids))
@@ -163,12 +167,14 @@ def _among_foreign(texts: list[str], gene: NDArray[np.int64], reasons: list[str]
     return twice[before[last] > before[first]]
 
 
-def _without_gene_id(gene: NDArray[np.int64], ids: tuple[str, ...]) -> NDArray[np.int64]:
-    """Counted columns with an id that is not a gene's, and those without any of genes that have a column with one."""
+def _without_gene_id(gene: NDArray[np.int64], ids: tuple[str, ...], vocabulary: GeneVocabulary) -> NDArray[np.int64]:
+    """Counted columns without an Ensembl id, if the gene has a column with one or their own id is no name of it."""
     with_id = np.array([HUMAN_GENE_ID.search(value) is not None for value in ids], dtype=bool)
-    sure = np.unique(gene[with_id & (gene >= 0)])
-    named = np.array([bool(value) for value in ids], dtype=bool)
-    return np.flatnonzero(~with_id & (gene >= 0) & (named | np.isin(gene, sure)))
+    sure = set(gene[with_id & (gene >= 0)].tolist())
+    doubtful = np.flatnonzero(~with_id & (gene >= 0))
+    # Where a gene has no Ensembl id, its symbol often stands in its place.
+    wrong = [gene[i] in sure or (bool(ids[i]) and vocabulary.find(ids[i])[0] != gene[i]) for i in doubtful]
+    return doubtful[np.array(wrong, dtype=bool)]
 
 
 def _repeated(texts: list[str], gene: NDArray[np.int64], ids: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -183,6 +189,8 @@ def _repeated(texts: list[str], gene: NDArray[np.int64], ids: tuple[str, ...] | 
 
 
 def _kind_of_unknown(text: str) -> str:
+    if not _MAY_BE_KNOWN.search(text):
+        return UNKNOWN
     return next((kind for kind, pattern in _KINDS_OF_UNKNOWN if pattern.match(text)), UNKNOWN)
 
 

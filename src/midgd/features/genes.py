@@ -18,7 +18,7 @@ _ID_AND_VERSION = re.compile(r"ENSG\d{11}(\.\d+)?([_.]PAR_Y)?", re.IGNORECASE)
 # What pipelines set before a gene name: the genome (Cell Ranger's GRCh38_CD3E or GRCh38______CD3E, in Seurat
 # GRCh38-CD3E), the modality (rna:CD3E of mudata, rna_CD3E of Seurat), the kind of record (gene-CD3E of NCBI).
 _PREFIX = re.compile(
-    r"^((GRCh3[78]|hg19|hg38|T2T[-_.]CHM13|human|homo_sapiens)[_\-.: ]+|(rna|mrna|gex)[_:]|gene[-:])+", re.IGNORECASE
+    r"((GRCh3[78]|hg19|hg38|T2T[-_.]CHM13|human|homo_sapiens)[_\-.: ]+|(rna|mrna|gex)[_:]|gene[-:])+", re.IGNORECASE
 )
 # What follows a gene name after a bar: an Entrez id (TCGA), RefSeq or Ensembl transcripts (BD Rhapsody).
 _OTHER_ID = re.compile(r"\d+|[NX][MR]_\d+.*|ENST\d{11}.*", re.IGNORECASE)
@@ -133,31 +133,43 @@ class GeneVocabulary:
         """
         if (hit := self._by_symbol.get(name, -1)) >= 0:
             return hit, Form.OWN
-        name = _PREFIX.sub("", name)
-        if gene_id := HUMAN_GENE_ID.search(name.upper()):
+        has_parts, upper = not name.isalnum(), name.upper()
+        if _ID_AND_VERSION.fullmatch(upper):
+            hit = self._by_ensembl.get(upper[:15], -1)
+            return hit, Form.UNKNOWN if hit < 0 else Form.OWN
+        if has_parts and (prefix := _PREFIX.match(name)):
+            name, upper = name[prefix.end() :], upper[prefix.end() :]
+        if "ENSG" in upper and (gene_id := HUMAN_GENE_ID.search(upper)):
             rest = _ID_AND_VERSION.sub("", name).strip("|_-.: ")
             if rest and _TAG.fullmatch(rest):
                 return -1, Form.UNKNOWN
             if (hit := self._by_ensembl.get(gene_id.group(), -1)) >= 0:
                 return hit, Form.OWN
             name = rest
-        symbol, bar, behind = name.partition("|")
-        if bar and (behind == symbol or _OTHER_ID.fullmatch(behind)):
-            name = symbol
+        if has_parts and "|" in name:
+            symbol, _, behind = name.partition("|")
+            name = symbol if behind == symbol or _OTHER_ID.fullmatch(behind) else name
         return self._find_symbol(name.strip()) if name else (-1, Form.UNKNOWN)
+
+    @cached_property
+    def _in_capitals(self) -> frozenset[str]:
+        return frozenset(self._by_upper) | frozenset(self._by_alias_upper)
 
     def _find_symbol(self, name: str) -> tuple[int, Form]:
         upper = name.upper()
-        for table, key, form in (
-            (self._by_symbol, name, Form.OWN),
-            (self._by_upper, upper, Form.LETTER_CASE),
-            (self._by_alias, name, Form.FORMER),
-            (self._by_alias_upper, upper, Form.LETTER_CASE),
-            (self._by_punctuation, _without_punctuation(name), Form.PUNCTUATION),
-        ):
-            if (hit := table.get(key, -1)) >= 0:
-                return hit, form
-        return -1, Form.UNKNOWN
+        if upper in self._in_capitals:
+            for table, key, form in (
+                (self._by_symbol, name, Form.OWN),
+                (self._by_upper, upper, Form.LETTER_CASE),
+                (self._by_alias, name, Form.FORMER),
+                (self._by_alias_upper, upper, Form.LETTER_CASE),
+            ):
+                if (hit := table.get(key, -1)) >= 0:
+                    return hit, form
+        if upper.isalnum() and not upper.startswith("X"):
+            return -1, Form.UNKNOWN
+        hit = self._by_punctuation.get(_without_punctuation(name), -1)
+        return hit, Form.UNKNOWN if hit < 0 else Form.PUNCTUATION
 
     def match(self, names: Iterable[object]) -> NDArray[np.int64]:
         """Find names in the vocabulary, each by itself.
@@ -183,7 +195,7 @@ class GeneVocabulary:
 def _without_punctuation(name: str) -> str:
     """The key of a name in which every run of punctuation is one dot, and R's leading X of a digit is gone."""
     key = _NOT_LETTER_OR_DIGIT.sub(".", name).upper()
-    return key[1:] if re.match(r"X\d", key) else key
+    return key[1:] if key.startswith("X") and key[1:2].isdigit() else key
 
 
 def _needs_punctuation(name: str, plain: set[str]) -> bool:

@@ -42,9 +42,11 @@ def predict_blocks(
     )
     unfinished = np.flatnonzero((ends > first) & (np.asarray(sizes) > 0))
     turn = ends[unfinished] // ROWS_AT_ONCE
+    check = CountCheck(view.where, list(view.obs_names), view.trusted, view.hint, OVERRIDE)
     for some in (unfinished[turn == i] for i in np.unique(turn)):
         computed = answers[some].compute()
-        for block, prediction in zip(some, computed[:, 0], strict=True):
+        for block, (prediction, seen) in zip(some, computed[:, 0], strict=True):
+            check.add(seen)
             start = int(ends[block] - sizes[block])
             skip = max(first - start, 0)
             yield start + skip, int(ends[block]), prediction[skip:]
@@ -57,13 +59,13 @@ class _Work:
         self.where, self.hint, self.trusted = view.where, view.hint, view.trusted
         self.alignment, self.predictor = alignment, predictor
 
-    def __call__(self, block: Any, start: int) -> Prediction:
-        # Each block is judged by itself: its worker sees no other.
+    def __call__(self, block: Any, start: int) -> tuple[Prediction, Any]:
+        # A worker sees one block: what it has seen goes back with the prediction. The first block warns for all.
         rows = as_chunk(block)
-        check = CountCheck(self.where, allow_fractional=self.trusted, hint=self.hint, override=OVERRIDE)
+        check = CountCheck(self.where, None, self.trusted, self.hint, OVERRIDE, warns=start == 0)
         check.update(rows, start)
         check.finish()
-        return self.predictor(self.alignment.apply(rows))
+        return self.predictor(self.alignment.apply(rows)), check.seen
 
 
 def _predict_block(block: Any, work: _Work, block_info: dict[Any, Any] | None = None) -> NDArray[np.object_]:
