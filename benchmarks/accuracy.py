@@ -102,7 +102,7 @@ class Scorer:
 
 def fit_reference(pairs: Pairs, mosaic: Mosaic) -> Reference:
     fitted = fit(mosaic, SPEC, n_components=N_COMPONENTS)
-    readout = fit_readout(fitted.decoder, fitted.prior, mosaic)
+    readout = fit_readout(fitted.decoder, fitted.prior, mosaic).readout
     names = {"name": pairs.stem_loops, "accession": [""] * len(pairs.stem_loops)}
     genes = {"symbol": pairs.genes, "ensembl": [""] * len(pairs.genes)}
     return Reference({"name": "benchmark", "genes": genes, "mirnas": names}, fitted.decoder, fitted.prior, readout)

@@ -56,7 +56,7 @@ def compare(pairs: Pairs, levels: BothLevels, mosaic: Mosaic, fitted, withheld: 
     learned = mosaic.take(train)
     seen = (learned["mature"].present & (cohort[train] != withheld))[:, None] & learned["mature"].measured
     learned = Mosaic(learned.modalities | {"mature": Modality.from_mask(learned["mature"].counts, seen)})
-    readout = fit_readout(fitted.decoder, fitted.prior, learned, READOUT, level, unpaired=unpaired)
+    readout = fit_readout(fitted.decoder, fitted.prior, learned, READOUT, level, unpaired=unpaired).readout
     names = {"name": pairs.stem_loops, "accession": [""] * len(pairs.stem_loops)}
     card = {"name": "benchmark", "genes": {"symbol": pairs.genes, "ensembl": [""] * len(pairs.genes)}, "mirnas": names}
     reference = Reference(card, fitted.decoder, fitted.prior, readout, level.arms)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,17 +177,30 @@ def toy_reference_path(toy_pairs: Toy, tmp_path_factory: pytest.TempPathFactory)
     """Folder of a saved reference with readout, arms and calibration, trained on the pairs of `toy_pairs.train`."""
     from midgd.nn import DecoderSpec
     from midgd.reference import Reference
-    from midgd.train import ReadoutOptions, TrainOptions, calibrate, fit, fit_mature_level, fit_readout
+    from midgd.train import (
+        CellOptions,
+        ReadoutOptions,
+        SampleLabels,
+        TrainOptions,
+        calibrate,
+        fit,
+        fit_mature_level,
+        fit_readout,
+    )
 
     train = toy_pairs.mosaic(toy_pairs.train)
     spec = DecoderSpec(n_latent=6, n_hidden=12)
     fitted = fit(train, spec, n_components=3, options=TrainOptions(max_epochs=25, batch_size=16))
     level = fit_mature_level(toy_pairs.mirna[toy_pairs.train], toy_pairs.mature[toy_pairs.train], toy_pairs.arms)
-    readout = fit_readout(fitted.decoder, fitted.prior, train, ReadoutOptions(rank=12), level)
-    plain = Reference(toy_pairs.card, fitted.decoder, fitted.prior, readout, level.arms)
+    cohort = toy_pairs.obs["cohort"][toy_pairs.train].to_numpy(str)
+    nothing = np.zeros(len(cohort), bool)
+    labels = SampleLabels(cohort, cohort == "CCC", np.full(len(cohort), ""), nothing, np.ones(len(cohort), np.float32))
+    options = ReadoutOptions(rank=12, cells=CellOptions((2_000.0, 500.0), panel_genes=300, n_mixtures=40))
+    readout, kinds = fit_readout(fitted.decoder, fitted.prior, train, options, level, labels=labels)
+    card = toy_pairs.card | {"kinds_table": {"name": list(labels.kinds), "group": ["tissue", "tissue", "cell"]}}
+    plain = Reference(card, fitted.decoder, fitted.prior, readout, level.arms, kinds=kinds)
     calibration = calibrate(plain, toy_pairs.mosaic(~toy_pairs.train), depths=(None, 10_000.0, 1_000.0))
-    whole = Reference(toy_pairs.card, fitted.decoder, fitted.prior, readout, level.arms, calibration)
-    return whole.save(tmp_path_factory.mktemp("references") / "toy")
+    return replace(plain, calibration=calibration).save(tmp_path_factory.mktemp("references") / "toy")
 
 
 @pytest.fixture(scope="session")

@@ -69,7 +69,7 @@ def test_other_mirnas_get_no_accession_of_their_neighbours() -> None:
     stems = mirna.var_names.str.endswith("-stem")
     assert (mirna.var["accession"][~stems] == "").all() and (mirna.var["accession"][stems] != "").all()
     assert mirna.var["spearman_bulk"][~stems].isna().all()
-    with pytest.raises(ValueError, match="no columns left.*join='outer'"):
+    with pytest.raises(ValueError, match=r"no columns left.*join='outer'"):
         midgd.get.mirna(ad.concat([second, first], join="inner", uns_merge="first"))
 
 

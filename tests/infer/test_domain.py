@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midgd.infer.domain import expected_sd, misfit, out_of_domain
+from midgd.infer.domain import expected_sd, lost, misfit, out_of_domain
 from midgd.nn import NegativeBinomialHead
 from midgd.reference import Calibration
 
@@ -78,3 +78,22 @@ def test_expected_sd_is_interpolated_and_widened_outside_the_domain():
     # halfway between two depths on the log scale is halfway between their errors
     np.testing.assert_allclose(sd, [[0.9, 2], [0.9, 2], [0.7, 1.75], [0.4, 1], [0.4, 1], [0.8, 2]], rtol=1e-5)
     assert sd.dtype == np.float32
+
+
+DOWN_TO_NOTHING = Calibration(
+    f32(1e-4, 1e-2, 0.9), np.sqrt(f32(5.0, 3.0, 1.0))[:, None].repeat(2, 1), np.array([[0.0, 1.0]] * 3, np.float32)
+)
+
+
+def test_what_is_lost_grows_from_half_of_the_way_to_its_end():
+    found = lost(DOWN_TO_NOTHING, f32(0.9, 1e-2, 1e-3, 1e-4, 1e-9))
+    np.testing.assert_allclose(found, [0.0, 0.0, 0.5, 1.0, 1.0], atol=1e-5)
+
+
+def test_a_filter_on_the_score_does_not_keep_the_emptiest_cells():
+    score = out_of_domain(DOWN_TO_NOTHING, np.zeros(4, np.float32), f32(1e-2, 1e-3, 3e-4, 1e-5))
+    assert score[0] == 0.0 and (np.diff(score) > 0).all() and score[-1] == 1.0
+
+
+def test_a_calibration_of_deep_samples_says_nothing_of_shallow_ones():
+    assert (lost(CALIBRATION, f32(0.01, 0.5)) == 0).all()

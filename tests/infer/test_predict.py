@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.stats import spearmanr
 
 from midgd.infer import InferenceOptions, Prediction, Predictor
-from midgd.infer.predict import UNITS, at_level, in_units, uncertainty
+from midgd.infer.predict import UNITS, at_level, domain_score, in_units, sample_kind_of, uncertainty
 from midgd.reference import Reference, load
 from midgd.reference.reference import NOISE, Arms
 
@@ -46,8 +46,8 @@ def test_shapes_and_types(predicted, counts, toy_reference):
         n,
         toy_reference.prior.n_latent,
     )
-    assert predicted.evidence.shape == predicted.misfit.shape == predicted.ood.shape == (n,)
-    for name in ("share", "latent", "evidence", "misfit", "ood"):
+    assert predicted.evidence.shape == predicted.misfit.shape == predicted.kind_probability.shape == (n,)
+    for name in ("share", "latent", "evidence", "misfit"):
         values = getattr(predicted, name)
         assert values.dtype == np.float32 and np.isfinite(values).all(), name
     assert predicted.converged.dtype == bool and predicted.converged.all()
@@ -104,15 +104,39 @@ def test_predicting_leaves_the_reference_as_it_was(toy_reference_path, counts):
     assert all(after[k].dtype == v.dtype and torch.equal(after[k], v) for k, v in before.items())
 
 
-def test_empty_rows_are_flagged(predicted):
-    assert predicted.ood[-1] == 1.0 and predicted.evidence[-1] == 0.0
+def test_empty_rows_are_flagged(toy_reference, predicted):
+    ood = domain_score(toy_reference, predicted)
+    assert ood[-1] == 1.0 and predicted.evidence[-1] == 0.0
     assert predicted.share[-1, :40].sum() == pytest.approx(1.0, abs=0.5)
-    assert (predicted.ood[:-1] < 1.0).all()
+    assert (ood[:-1] < 1.0).all()
+    assert predicted.kind[-1] == -1 and np.isnan(predicted.kind_probability[-1])
+
+
+def test_nearest_kinds_are_those_of_held_out_samples(toy_reference, toy_pairs):
+    held_out = ~toy_pairs.train
+    predicted = Predictor(toy_reference, GENES)(toy_pairs.mrna[held_out][:, GENES])
+    found = np.array(toy_reference.kind_names)[predicted.kind]
+    assert (found == toy_pairs.obs["cohort"][held_out]).mean() > 0.6  # a third by chance
+    assert ((predicted.kind_probability > 1 / 3) & (predicted.kind_probability <= 1)).all()
+
+
+def test_most_rows_decide_what_the_rows_are(toy_reference, predicted):
+    for kinds, expected in (([2, 2, 0, -1, -1], "cell"), ([2, 0, 1], "tissue"), ([-1, -1], "tissue")):
+        part = dataclasses.replace(predicted[: len(kinds)], kind=np.array(kinds))
+        assert sample_kind_of(toy_reference, part) == expected
+
+
+def test_cells_are_judged_by_the_errors_of_cells(toy_reference, predicted):
+    wider = dataclasses.replace(toy_reference.calibration, sd=3 * toy_reference.calibration.sd)
+    both = dataclasses.replace(toy_reference, cell_calibration=wider)
+    one, other = (uncertainty(both, predicted, "mature", "log1p_cpm", kind) for kind in ("tissue", "cell"))
+    np.testing.assert_allclose(other, 3 * one, rtol=1e-4)
+    np.testing.assert_array_equal(uncertainty(toy_reference, predicted, "mature", "log1p_cpm", "cell"), one)
 
 
 def test_shuffled_genes_are_out_of_domain(toy_reference, counts, predicted):
-    strange = Predictor(toy_reference, GENES)(counts[:10, ::-1])
-    assert strange.ood.min() > 0.9 and np.median(predicted.ood[:10]) < 0.5
+    strange = domain_score(toy_reference, Predictor(toy_reference, GENES)(counts[:10, ::-1]))
+    assert strange.min() > 0.9 and np.median(domain_score(toy_reference, predicted)[:10]) < 0.5
 
 
 def test_deeper_samples_have_more_evidence(predicted):
@@ -136,7 +160,8 @@ def test_without_readout_the_share_is_the_decoders(plain, counts, predicted):
 
 def test_without_calibration_there_are_no_scores_and_no_errors(plain, counts):
     alone = Predictor(plain, GENES)(counts)
-    assert np.isnan(alone.ood[:-1]).all() and alone.ood[-1] == 1.0
+    ood = domain_score(plain, alone)
+    assert np.isnan(ood[:-1]).all() and ood[-1] == 1.0
     with pytest.raises(ValueError, match="uncertainty"):
         uncertainty(plain, alone, "stem-loop", "cpm")
 
@@ -220,10 +245,9 @@ def test_uncertainty_follows_the_units_to_first_order(toy_reference, predicted, 
 @pytest.mark.parametrize(("level", "outputs"), [("stem-loop", slice(0, 40)), ("mature", slice(40, None))])
 def test_uncertainty_is_the_calibrated_error(toy_reference, predicted, level, outputs):
     calibration = toy_reference.calibration
-    at = dataclasses.replace(
-        predicted, evidence=np.full_like(predicted.evidence, calibration.evidence[1]), ood=np.zeros_like(predicted.ood)
-    )
+    evidence, known = np.full_like(predicted.evidence, calibration.evidence[1]), np.full_like(predicted.misfit, -1e3)
+    at = dataclasses.replace(predicted, evidence=evidence, misfit=known)
     sd = uncertainty(toy_reference, at, level, "log1p_cpm")
     np.testing.assert_allclose(sd, np.broadcast_to(calibration.sd[1, outputs], sd.shape), rtol=1e-5)
-    wide = uncertainty(toy_reference, dataclasses.replace(at, ood=np.ones_like(at.ood)), level, "log1p_cpm")
+    wide = uncertainty(toy_reference, dataclasses.replace(at, misfit=-known), level, "log1p_cpm")
     np.testing.assert_allclose(wide, 2 * sd, rtol=1e-5)

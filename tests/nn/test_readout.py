@@ -93,23 +93,22 @@ def test_evidence_grows_with_depth(head, log_share):
 
 
 def test_counts_profile_of_genes_present_is_their_own(head, log_share):
-    counts, tissue = draw(0.4), torch.full((N,), 0.8).double()
-    view = view_of(head, log_share, counts, tissue=tissue)
+    counts = draw(0.4)
+    view = view_of(head, log_share, counts)
     library = counts.sum(1, keepdim=True)
     torch.testing.assert_close(view.counted.profile, torch.log1p(1e3 * counts / library))
-    torch.testing.assert_close(view.counted.say, 0.4 * library[:, 0] / (library[:, 0] + 1e3))
+    torch.testing.assert_close(view.counted.weight, 0.5 * library[:, 0] / (library[:, 0] + 1e3))
     # the same where a part of the expected molecules is not to be seen
     genes = torch.tensor([7, 2, 11, 0])
     few, seen = counts[:, genes], log_share[:, genes].exp().sum(1, keepdim=True)
-    view = view_of(head, log_share, few, genes, tissue)
+    view = view_of(head, log_share, few, genes)
     molecules = few.sum(1, keepdim=True) / seen
     torch.testing.assert_close(view.counted.profile[:, genes], torch.log1p(1e3 * few / molecules))
-    torch.testing.assert_close(view.counted.say, (0.4 * molecules / (molecules + 1e3))[:, 0])
+    torch.testing.assert_close(view.counted.weight, (0.5 * molecules / (molecules + 1e3))[:, 0])
 
 
-@pytest.mark.parametrize("tissue", [None, torch.zeros(N)])
-def test_counts_without_a_say_are_not_computed(head, log_share, tissue):
-    assert view_of(head, log_share, draw(0.4), tissue=tissue).counted is None
+def test_counts_profile_is_not_computed_where_it_is_not_asked_for(head, log_share):
+    assert view_of(head, log_share, draw(0.4), with_counts=False).counted is None
 
 
 @pytest.mark.parametrize("molecules", [0.1, 300.0, 1e5])
@@ -125,9 +124,9 @@ def test_absent_genes_get_what_a_poisson_draw_would_show(log_share, molecules):
 def test_profiles_of_no_molecules_are_finite(head, log_share):
     for genes in (None, torch.tensor([1, 4])):
         n_present = G if genes is None else 2
-        view = view_of(head, log_share.float(), torch.zeros(N, n_present), genes, torch.ones(N))
+        view = view_of(head, log_share.float(), torch.zeros(N, n_present), genes)
         assert all(bool(torch.isfinite(part).all()) for part in (view.profile, view.evidence, *view.counted))
-        assert (view.counted.profile == 0).all() and (view.counted.say == 0).all()
+        assert (view.counted.profile == 0).all() and (view.counted.weight == 0).all()
 
 
 def random_readout(n_core: int, counts_rank: int = 2) -> ProfileReadout:
@@ -157,8 +156,8 @@ def by_hand(maps: torch.nn.Module, view: View) -> np.ndarray:
 
     shallow, deep = (linear(maps.denoised, view.profile, i) for i in (0, 1))
     if maps.counts is not None and view.counted is not None:
-        say = view.counted.say.double().numpy()[:, None]
-        shallow = (1 - say) * shallow + say * linear(maps.counts, view.counted.profile, 0)
+        weight = view.counted.weight.double().numpy()[:, None]
+        shallow = (1 - weight) * shallow + weight * linear(maps.counts, view.counted.profile, 0)
     e = view.evidence.double().numpy()[:, None]
     return (1 - e) * shallow + e * deep
 
@@ -179,7 +178,7 @@ def test_core_genes_answer_for_the_others_as_far_as_those_are_missing(breadth):
     rates = [part[:, 1:8].expm1() for part in (VIEW.profile, VIEW.counted.profile)]
     own = [torch.log1p(scale * x / x.sum(1, keepdim=True)) for x, scale in zip(rates, (1e6, 1e3), strict=True)]
     wide = by_hand(readout.wide, VIEW)
-    core = by_hand(readout.core, View(own[0], VIEW.evidence, Counted(own[1], VIEW.counted.say)))
+    core = by_hand(readout.core, View(own[0], VIEW.evidence, Counted(own[1], VIEW.counted.weight)))
     expected = np.maximum(breadth / 2 * wide + (1 - breadth / 2) * core, 0.0)
     np.testing.assert_allclose(readout(VIEW, breadth).detach(), expected, rtol=1e-4, atol=1e-3)
 
@@ -192,17 +191,10 @@ def test_breadth_is_full_from_half_of_the_genes_beside_the_core():
     assert readout.breadth(torch.tensor([0, 3, 9, 10])) == 1.0
 
 
-@pytest.mark.parametrize("n_core", [0, 8])
-def test_coverage_grows_from_a_quarter_to_half_of_the_core(n_core):
-    readout, core = random_readout(n_core), torch.arange(1, 9) if n_core else torch.arange(12)
-    n, other = len(core), torch.arange(9, 12) if n_core else torch.arange(0)
-    expected = {n // 4: 0.0, n // 4 + 1: 4 * (n // 4 + 1) / n - 1, n // 2: 1.0, n: 1.0}
-    for k, value in expected.items():
-        assert readout.coverage(torch.cat([other, core[:k]])) == pytest.approx(value)
-
-
-def test_without_maps_from_counts_no_query_is_judged():
-    assert random_readout(0, counts_rank=0).coverage(torch.arange(G)) == 0.0
+def test_what_is_added_comes_before_the_cut_at_zero():
+    readout, added = random_readout(7), torch.linspace(-20.0, 20.0, 5).repeat(N, 1)
+    uncut = readout(VIEW, added=torch.full((N, 5), 100.0)) - 100.0
+    torch.testing.assert_close(readout(VIEW, added=added), (uncut + added).clamp_min(0.0), atol=1e-3, rtol=1e-4)
 
 
 @pytest.mark.parametrize("counts_rank", [0, 2])

@@ -10,7 +10,7 @@ from scipy.stats import spearmanr
 from midgd.nn import View
 from midgd.train import Modality, Mosaic, ReadoutOptions, fit_mature_level, fit_readout
 from midgd.train.arms import fit_arms
-from midgd.train.readout import query_profiles
+from midgd.train.queries import query
 
 
 def share_of(counts: np.ndarray) -> np.ndarray:
@@ -76,13 +76,13 @@ def test_readout_learns_counted_matures_and_completes_the_others(toy_reference, 
     decoder, prior = toy_reference.decoder, toy_reference.prior
     options = ReadoutOptions(depths=(None,), adaptive=None, rank=60, noise=None)
     pairs = toy_pairs.mosaic()
-    profile = torch.tensor(query_profiles(decoder, prior, pairs, None, np.random.default_rng(0)).profile)
+    profile = torch.tensor(query(decoder, prior, pairs["mrna"], np.eye(len(pairs), dtype=np.float32)).profile)
     answers = {}
     for seen in (True, False):
         mature = Modality.from_mask(switching, np.full(switching.shape, seen))
         mosaic = Mosaic(pairs.modalities | {"mature": mature})
         for name, used in (("own", level), ("other", other)):
-            readout = fit_readout(decoder, prior, mosaic, options, used)
+            readout = fit_readout(decoder, prior, mosaic, options, used).readout
             answers[seen, name] = readout(View(profile, torch.ones(len(profile)))).numpy()
     np.testing.assert_array_equal(answers[True, "own"], answers[True, "other"])
     difference = np.abs(answers[False, "own"] - answers[False, "other"])

@@ -14,8 +14,10 @@ from midgd.nn.readout import Counted
 from midgd.reference import Reference
 from midgd.train import Modality, Mosaic, ReadoutOptions, calibrate, fit_readout
 from midgd.train.calibrate import predict_held_out
+from midgd.train.cells import completed
 from midgd.train.depths import thin
-from midgd.train.readout import draw, query_profiles
+from midgd.train.queries import query
+from midgd.train.readout import draw
 
 DEEP = ReadoutOptions(depths=(None,), ridge=1e-6, adaptive=None, rank=3, noise=None, draws=())
 
@@ -38,11 +40,23 @@ def log1p_cpm(counts: np.ndarray) -> np.ndarray:
     return np.log1p(1e6 * counts / counts.sum(1, keepdims=True))
 
 
+def queries(decoder: Decoder, prior: GaussianMixture, mosaic: Mosaic, depth: float | None = None, rng=None):
+    """The samples of a mosaic as queries of a depth."""
+    mrna = mosaic["mrna"]
+    counts = thin(np.where(mrna.measured, mrna.counts, 0.0).astype(np.float32), depth, rng)
+    everyone = np.eye(len(mosaic), dtype=np.float32)
+    return query(decoder, prior, Modality(counts, mrna.patterns, mrna.pattern), everyone)
+
+
+def decoded(decoder: Decoder, latent: np.ndarray) -> np.ndarray:
+    return torch.log1p(decoder.log_share(torch.tensor(latent), "mirna").exp() * 1e6).numpy()
+
+
 def test_recovers_a_linear_map(linear):
     decoder, prior, mosaic = linear
-    readout = fit_readout(decoder, prior, mosaic.take(np.arange(50)), dataclasses.replace(DEEP, rank=6))
+    readout = fit_readout(decoder, prior, mosaic.take(np.arange(50)), dataclasses.replace(DEEP, rank=6)).readout
     held_out = mosaic.take(np.arange(50, 80))
-    profile, *_ = query_profiles(decoder, prior, held_out, None, np.random.default_rng(0))
+    profile = queries(decoder, prior, held_out).profile
     truth = log1p_cpm(held_out["mirna"].counts)
     for evidence in (0.0, 1.0):  # learned at one depth only, both maps are the same
         predicted = readout(View(torch.tensor(profile), torch.full((30,), evidence))).numpy()
@@ -53,9 +67,9 @@ def test_recovers_a_linear_map(linear):
 def test_equals_primal_ridge_at_full_rank(linear):
     decoder, prior, mosaic = linear
     options = dataclasses.replace(DEEP, depths=(None, 2_000.0), copies=2, ridge=0.5, rank=16, seed=3)
-    readout = fit_readout(decoder, prior, mosaic, options)
+    readout = fit_readout(decoder, prior, mosaic, options).readout
     generator = np.random.default_rng(3)
-    profiles = [query_profiles(decoder, prior, mosaic, depth, generator)[0] for depth in (None, 2_000.0, 2_000.0)]
+    profiles = [queries(decoder, prior, mosaic, depth, generator).profile for depth in (None, 2_000.0, 2_000.0)]
     target = log1p_cpm(mosaic["mirna"].counts)
     penalty = 0.5 * ((profiles[0] - profiles[0].mean(0)) ** 2).sum() / 80
     query = profiles[1][:5] + 0.3
@@ -77,11 +91,13 @@ def test_adaptive_regressions_help_where_one_gene_carries_a_mirna(linear):
     mirna[:, 5] = 50 * np.exp(own)
     hosted = Mosaic({"mrna": Modality.from_mask(mrna), "mirna": Modality.from_mask(mirna)})
     train, test = hosted.take(np.arange(50)), hosted.take(np.arange(50, 80))
-    profile, *_ = query_profiles(decoder, prior, test, None, np.random.default_rng(0))
+    profile = queries(decoder, prior, test).profile
     errors = []
     for adaptive in (None, 1.0):
         options = ReadoutOptions(depths=(None,), ridge=0.5, adaptive=adaptive, n_genes=20, rank=16, noise=None)
-        predicted = fit_readout(decoder, prior, train, options)(View(torch.tensor(profile), torch.ones(30))).numpy()
+        predicted = (
+            fit_readout(decoder, prior, train, options).readout(View(torch.tensor(profile), torch.ones(30))).numpy()
+        )
         errors.append(np.square(predicted - log1p_cpm(mirna)[50:])[:, 5].mean())
     assert errors[1] < 0.8 * errors[0]
 
@@ -93,8 +109,8 @@ def test_genes_that_some_samples_lack_do_not_outvote_the_others(linear):
     seen[::2, 55:] = False
     partly = Mosaic({"mrna": Modality.from_mask(mosaic["mrna"].counts, seen), "mirna": mosaic["mirna"]})
     options = ReadoutOptions(depths=(None,), ridge=0.5, adaptive=None, rank=16, noise=None)
-    readout = fit_readout(decoder, prior, partly, options)
-    profile = query_profiles(decoder, prior, partly, None, np.random.default_rng(0)).profile
+    readout = fit_readout(decoder, prior, partly, options).readout
+    profile = queries(decoder, prior, partly).profile
     target = log1p_cpm(mosaic["mirna"].counts)
     answers = []
     for values in (log1p_cpm(np.expm1(profile[:, :55].astype(float))), profile.astype(float)):
@@ -113,10 +129,10 @@ def test_counts_are_answered_by_ridge_on_draws(linear):
     """Primal ridge, written out, on the very draws; it is half of the answer where there is no evidence of genes."""
     decoder, prior, mosaic = linear
     options = dataclasses.replace(DEEP, rank=16, draws=(50.0, 500.0), copies=2, draw_rank=16, seed=3)
-    readout = fit_readout(decoder, prior, mosaic, options)
+    readout = fit_readout(decoder, prior, mosaic, options).readout
     generator = np.random.default_rng(3)
-    profile = query_profiles(decoder, prior, mosaic, None, generator).profile
-    rate = np.expm1(profile) / np.expm1(profile).sum(1, keepdims=True)
+    profile = queries(decoder, prior, mosaic).profile
+    rate = completed(mosaic["mrna"], profile)
     x = np.vstack([draw(rate, molecules, generator) for molecules in (50.0, 500.0) * 2]).astype(float)
     y = np.tile(log1p_cpm(mosaic["mirna"].counts), (4, 1))
     part = x - x.mean(0)
@@ -144,7 +160,7 @@ def test_a_tissue_known_by_core_genes_alone_is_known_by_all(linear):
     seen[:50, 50:] = False
     partly = Mosaic({"mrna": Modality.from_mask(mosaic["mrna"].counts, seen), "mirna": mosaic["mirna"]})
     options = ReadoutOptions(depths=(None,), adaptive=None, rank=16, noise=None, draws=(1e5,), draw_ridge=0.01)
-    readout = fit_readout(decoder, prior, partly, options)
+    readout = fit_readout(decoder, prior, partly, options).readout
     counts = mosaic["mrna"].counts[:50]
     cells = torch.tensor(np.log1p(1e3 * counts / counts.sum(1, keepdims=True)))
     truth = log1p_cpm(mosaic["mirna"].counts[:50])
@@ -155,10 +171,10 @@ def test_a_tissue_known_by_core_genes_alone_is_known_by_all(linear):
 
 def test_rank_is_a_limit_and_a_larger_one_fits_better(linear):
     decoder, prior, mosaic = linear
-    profile, *_ = query_profiles(decoder, prior, mosaic, None, np.random.default_rng(0))
+    profile = queries(decoder, prior, mosaic).profile
     truth, errors = log1p_cpm(mosaic["mirna"].counts), []
     for rank in (1, 2, 6):
-        readout = fit_readout(decoder, prior, mosaic, dataclasses.replace(DEEP, rank=rank))
+        readout = fit_readout(decoder, prior, mosaic, dataclasses.replace(DEEP, rank=rank)).readout
         maps = readout.wide.denoised.basis @ readout.wide.denoised.slopes[0]
         assert readout.wide.denoised.rank == rank and torch.linalg.matrix_rank(maps, rtol=1e-4) <= rank
         errors.append(((readout(View(torch.tensor(profile), torch.zeros(80))).numpy() - truth) ** 2).mean())
@@ -170,7 +186,7 @@ def test_samples_that_lack_a_modality_are_skipped(linear):
     seen = np.ones((80, 8), bool)
     seen[50:] = False
     partly = Mosaic({"mrna": mosaic["mrna"], "mirna": Modality.from_mask(mosaic["mirna"].counts, seen)})
-    one, two = (fit_readout(decoder, prior, m, DEEP).state_dict() for m in (partly, mosaic.take(np.arange(50))))
+    one, two = (fit_readout(decoder, prior, m, DEEP).readout.state_dict() for m in (partly, mosaic.take(np.arange(50))))
     for name, value in one.items():
         torch.testing.assert_close(value, two[name])
 
@@ -180,22 +196,23 @@ def test_unmeasured_mirna_is_completed_by_the_decoder(linear):
     seen = np.ones((80, 8), bool)
     seen[:, 7] = False  # never measured: all that is known about it is what the decoder says
     partly = Mosaic({"mrna": mosaic["mrna"], "mirna": Modality.from_mask(mosaic["mirna"].counts, seen)})
-    readout = fit_readout(decoder, prior, partly, dataclasses.replace(DEEP, rank=8))
-    profile, decoded, _ = query_profiles(decoder, prior, mosaic, None, np.random.default_rng(0))
+    readout = fit_readout(decoder, prior, partly, dataclasses.replace(DEEP, rank=8)).readout
+    seen_as = queries(decoder, prior, mosaic)
+    profile, expected = seen_as.profile, decoded(decoder, seen_as.latent)[:, 7].mean()
     found = readout(View(torch.tensor(profile), torch.ones(80))).numpy()[:, 7]
-    assert decoded[:, 7].mean() > 1.0
-    np.testing.assert_allclose(found.mean(), decoded[:, 7].mean(), atol=1e-2)
+    assert expected > 1.0
+    np.testing.assert_allclose(found.mean(), expected, atol=1e-2)
 
 
-def test_query_profiles_follow_the_patterns(linear):
+def test_queries_follow_the_patterns(linear):
     decoder, prior, mosaic = linear
     seen = np.ones((80, 60), bool)
     seen[::2, 40:] = False
     partly = Mosaic({"mrna": Modality.from_mask(mosaic["mrna"].counts, seen), "mirna": mosaic["mirna"]})
-    profile, decoded, _ = query_profiles(decoder, prior, partly, None, np.random.default_rng(0))
-    full, full_decoded, _ = query_profiles(decoder, prior, mosaic, None, np.random.default_rng(0))
-    np.testing.assert_allclose(profile[1::2], full[1::2], atol=1e-5)
-    np.testing.assert_allclose(decoded[1::2], full_decoded[1::2], atol=1e-5)
+    found, full = queries(decoder, prior, partly), queries(decoder, prior, mosaic)
+    profile = found.profile
+    np.testing.assert_allclose(profile[1::2], full.profile[1::2], atol=1e-5)
+    np.testing.assert_allclose(decoded(decoder, found.latent)[1::2], decoded(decoder, full.latent)[1::2], atol=1e-5)
     row, genes = mosaic["mrna"].take(np.array([2])).counts[:, :40], torch.arange(40)
     infer = Predictor(_reference(decoder, prior), np.arange(40)).infer
     log_share = decoder.log_share(infer(row).z, "mrna")

@@ -38,8 +38,6 @@ class Prediction:
         (n,) share of evidence in single genes, see :mod:`midgd.nn.readout`.
     misfit
         (n,) how badly the counts fit the decoded means, see :mod:`midgd.infer.domain`.
-    ood
-        (n,) out-of-domain score in [0, 1]; NaN without calibration, 1 for samples without counts.
     converged
         (n,) whether the latent reached the optimum within tolerance.
     kind
@@ -52,7 +50,6 @@ class Prediction:
     share: NDArray[np.float32]
     evidence: NDArray[np.float32]
     misfit: NDArray[np.float32]
-    ood: NDArray[np.float32]
     converged: NDArray[np.bool_]
     kind: NDArray[np.int64]
     kind_probability: NDArray[np.float32]
@@ -82,8 +79,6 @@ class Predictor:
         Where to compute.
     options
         Of the latent optimisation.
-    sample_kind
-        Whose errors the scores are measured by, ``"cell"`` or ``"tissue"``.
     """
 
     @apart
@@ -94,9 +89,8 @@ class Predictor:
         *,
         device: torch.device | str = "cpu",
         options: InferenceOptions | None = None,
-        sample_kind: str = "tissue",
     ) -> None:
-        self.reference, self.sample_kind = reference, sample_kind
+        self.reference = reference
         self.device = torch.device(device)
         self.genes = torch.from_numpy(genes).to(self.device)
         self.decoder, self.prior = reference.decoder.to(self.device), reference.prior.to(self.device)
@@ -122,13 +116,12 @@ class Predictor:
             n = rows.stop - rows.start
             z[:n] = optimum.z[rows]
             parts.append([tensor[:n].cpu().numpy() for tensor in self._decode(z, batch)])
-        share, evidence, unlike, empty, kind, probability = (np.concatenate(a) for a in zip(*parts, strict=True))
-        ood = self._score(unlike, evidence, empty)
+        share, evidence, unlike, kind, probability = (np.concatenate(a) for a in zip(*parts, strict=True))
         latent, converged = optimum.z.cpu().numpy(), optimum.converged.cpu().numpy()
-        return Prediction(latent, share, evidence, unlike, ood, converged, kind, probability)
+        return Prediction(latent, share, evidence, unlike, converged, kind, probability)
 
     def _decode(self, z: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, ...]:
-        """Shares of miRNAs, evidence, misfit, whether a row is empty, nearest kind and its probability."""
+        """Shares of miRNAs, evidence, misfit, nearest kind and its probability."""
         head = self.decoder.head("mrna")
         features = self.decoder(z)
         log_share = head.log_share(features)
@@ -149,20 +142,30 @@ class Predictor:
             share = self.readout(view, self.breadth, added).expm1() / MILLION
         present = log_share if self.everything else torch.log_softmax(log_share[:, self.genes], 1)
         unlike = misfit(head, present, batch.counts, self.genes)
-        return share, view.evidence, unlike, empty, kind, probability
+        return share, view.evidence, unlike, kind, probability
 
-    def _score(
-        self, unlike: NDArray[np.float32], evidence: NDArray[np.float32], empty: NDArray[np.bool_]
-    ) -> NDArray[np.float32]:
-        calibration = calibration_of(self.reference, self.sample_kind)
-        known = np.full_like(unlike, np.nan) if calibration is None else out_of_domain(calibration, unlike, evidence)
-        return np.where(empty, np.float32(1.0), known).astype(np.float32)
+
+def sample_kind_of(reference: Reference, prediction: Prediction) -> str:
+    """``"cell"`` where most samples with counts are nearest to a kind of cell or a cell line, else ``"tissue"``."""
+    known = prediction.kind[prediction.kind >= 0]
+    cells = np.array([group != "tissue" for group in reference.kind_groups])
+    return "cell" if len(known) and cells[known].mean() > 0.5 else "tissue"
 
 
 def calibration_of(reference: Reference, sample_kind: str) -> Calibration | None:
     """Held-out errors of cells or tissues; those of tissues where cells have none of their own."""
     cells = reference.cell_calibration
     return cells if sample_kind == "cell" and cells is not None else reference.calibration
+
+
+def domain_score(reference: Reference, prediction: Prediction, sample_kind: str = "tissue") -> NDArray[np.float32]:
+    """Out-of-domain scores in [0, 1], (n,); NaN without calibration, 1 for samples without counts."""
+    calibration = calibration_of(reference, sample_kind)
+    if calibration is None:
+        known = np.full_like(prediction.misfit, np.nan)
+    else:
+        known = out_of_domain(calibration, prediction.misfit, prediction.evidence)
+    return np.where(prediction.evidence == 0, np.float32(1.0), known).astype(np.float32)
 
 
 def at_level(reference: Reference, share: NDArray[np.float32], level: str) -> NDArray[np.float32]:
@@ -190,7 +193,8 @@ def uncertainty(
     calibration = calibration_of(reference, sample_kind)
     if calibration is None:
         raise ValueError(f"Reference {reference.name!r} has no held-out errors: uncertainty=True is not available.")
-    sd = expected_sd(calibration, prediction.evidence, prediction.ood)[:, reference.outputs(level)]
+    ood = domain_score(reference, prediction, sample_kind)
+    sd = expected_sd(calibration, prediction.evidence, ood)[:, reference.outputs(level)]
     # To first order: d cpm = (1 + cpm) d log1p(cpm)
     if units == "cpm":
         sd = sd * (1.0 + at_level(reference, prediction.share, level) * MILLION)

@@ -156,7 +156,7 @@ def _in_order(
     fields = {}
     for name in Prediction.__dataclass_fields__:
         first = getattr(parts[0][1], name)
-        blank = False if first.dtype == bool else np.nan
+        blank = {"b": False, "i": -1}.get(first.dtype.kind, np.nan)
         full = np.full((n + 1, *first.shape[1:]), blank, first.dtype)  # the last row is what position -1 takes
         for rows, prediction in parts:
             full[rows] = getattr(prediction, name)

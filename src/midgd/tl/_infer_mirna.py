@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,24 @@ from numpy.typing import NDArray
 from midgd.data import CountView, read_counts
 from midgd.features import align_genes
 from midgd.infer import InferenceOptions, Prediction, Predictor
-from midgd.infer.predict import in_units
+from midgd.infer.predict import in_units, sample_kind_of
 from midgd.reference import Reference, load
 from midgd.settings import logger
 from midgd.tl._output import PartialOutput
-from midgd.tl._results import Details, check_key, mirna_var, provenance, result_arrays, result_uns, write_obsm
+from midgd.tl._results import (
+    Details,
+    check_key,
+    mirna_var,
+    obs_columns,
+    provenance,
+    result_arrays,
+    result_uns,
+    write_obsm,
+)
 from midgd.tl._stream import Groups, pick_device, predict_groups, stream
+
+SAMPLE_KINDS = ("auto", "cell", "tissue")
+FIRST_ROWS = 256  # by which "auto" decides
 
 
 def infer_mirna(
@@ -39,6 +52,7 @@ def infer_mirna(
     refine: int | None = None,
     output: str | Path | None = None,
     counts: str = "check",
+    sample_kind: str = "auto",
 ) -> AnnData | pd.DataFrame | None:
     r"""Infer the miRNA profile of cells or samples from their mRNA counts.
 
@@ -89,19 +103,27 @@ def infer_mirna(
     counts
         ``"check"`` refuses values that are no counts by their scale, and rows of several scales. ``"trust"`` takes
         the values as they are (missing, infinite and negative ones are still errors).
+    sample_kind
+        What a row is: ``"cell"``, or ``"tissue"`` for bulk samples and spots. Scores and standard deviations are
+        measured by the errors on such samples; the inferred values do not depend on it. ``"auto"`` takes ``"cell"``
+        where most of the first 256 rows (or groups) are nearest to a kind of cell. What was taken is in
+        ``uns[key_added]["sample_kind"]``.
 
     Returns
     -------
     None for AnnData (a copy with ``copy=True``) and with ``output=``; for a DataFrame a DataFrame of miRNAs, whose
-    ``attrs["midgd"]`` has the fields ``ood``, ``latent``, ``sd`` and ``provenance``. The AnnData gets
+    ``attrs["midgd"]`` has the fields ``ood``, ``nearest``, ``latent``, ``sd`` and ``provenance``. The AnnData gets
 
     ``obsm[key_added]``
         DataFrame float32, cells x miRNAs.
     ``obsm["X_midgd"]``, ``obsm[f"X_{key_added}"]`` for another ``key_added``
         Latents, cells x d, usable as ``use_rep`` of :func:`scanpy.pp.neighbors`.
     ``obs[f"{key_added}_ood"]``
-        Out-of-domain score in [0, 1]: 0.5 is the 95th percentile of held-out training samples of the same depth,
-        1 is a cell without counts.
+        Out-of-domain score in [0, 1]: 0.5 is the 95th percentile of samples of known kinds that the reference was not
+        trained on, at the same depth. It rises to 1 for rows of a few counts, of which nothing can be told.
+    ``obs[f"{key_added}_nearest"]``, ``obs[f"{key_added}_nearest_probability"]``
+        The kind of cell, tissue or tumour in the reference that the row is nearest to, and its probability among all of
+        them: what the answer is built on. Near 1 the row is like that kind, at 0.3 it is like several or like none.
     ``obsm[f"{key_added}_sd"]``
         Standard deviations in the same units, with ``uncertainty=True``.
     ``uns[key_added]``
@@ -119,6 +141,7 @@ def infer_mirna(
     table = model.mirna_table(level)
     in_units(np.zeros((0, 0), np.float32), units)  # an unknown unit must fail before the work, not after
     _check_exclusive(groupby, copy, output)
+    _check_sample_kind(sample_kind)
     check_key(key_added)
     view = read_counts(adata, layer=layer, use_raw=use_raw, gene_symbols=gene_symbols, counts=counts)
     _check_target(adata, copy, output)
@@ -128,31 +151,56 @@ def infer_mirna(
     options = None if refine is None else InferenceOptions(max_steps=refine)
     predictor = Predictor(model, alignment.present, device=pick_device(device), options=options)
     params = {"level": level, "units": units, "layer": layer, "use_raw": use_raw, "groupby": groupby, "refine": refine}
-    params["counts"] = counts
-    uns = provenance(model, alignment.report, level, params)
+    params |= {"counts": counts, "sample_kind": sample_kind}
+    predictions: Iterator[Prediction]
     if output is not None:
+        uns = provenance(model, alignment.report, level, params)
         file = PartialOutput(Path(output), _made_with(view, uns, uncertainty), len(view.obs_names))
-        n_empty = 0
-        for start, stop, part in stream(view, alignment, predictor, batch_size=batch_size, first=file.n_done):
-            file.write(start, stop, result_arrays(model, part, level, units, uncertainty))
-            n_empty += int((part.evidence == 0).sum())
+        predictions = (p for *_, p in stream(view, alignment, predictor, batch_size=batch_size, first=file.n_done))
+        # A run that goes on must judge as it began.
+        kind, predictions = _judge(model, predictions, file.decided.get("sample_kind", sample_kind))
+        file.decided["sample_kind"] = uns["sample_kind"] = kind
+        n_empty, start = 0, file.n_done
+        for part in predictions:
+            file.write(start, start + len(part), result_arrays(model, part, level, units, uncertainty, kind))
+            n_empty, start = n_empty + int((part.evidence == 0).sum()), start + len(part)
         _warn_of_empty(n_empty, "cells")
-        obs = _obs_with(adata, view, f"{key_added}_ood", file.ood)
+        obs = _obs_with(adata, view, obs_columns(file.columns, uns, key_added))
         file.finish(obs, mirna_var(table["name"], uns), result_uns(key_added, uns))
         return None
-    predictions: Iterable[Prediction]
     if groups is None:
-        predictions = (part for _, _, part in stream(view, alignment, predictor, batch_size=batch_size))
+        predictions = (part for *_, part in stream(view, alignment, predictor, batch_size=batch_size))
     else:
-        predictions = [predict_groups(view, alignment, predictor, groups, batch_size=batch_size)]
+        predictions = iter([predict_groups(view, alignment, predictor, groups, batch_size=batch_size)])
+    kind, predictions = _judge(model, predictions, sample_kind)
+    uns = provenance(model, alignment.report, level, params, kind)
     # Level by level a chunk at a time: a prediction has the outputs of all levels.
-    parts = [(result_arrays(model, part, level, units, uncertainty), part.evidence == 0) for part in predictions]
+    parts = [(result_arrays(model, part, level, units, uncertainty, kind), part.evidence == 0) for part in predictions]
     arrays = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
     _warn_of_empty(sum(int(empty.sum()) for _, empty in parts), groupby or "cells")
     if groups is not None:
         uns["groups"] = pd.DataFrame(arrays["values"], index=groups.names.astype(str), columns=table["name"])
         arrays = {name: values[groups.codes] for name, values in arrays.items()}
     return _write(adata, view, arrays, table["name"], uns, key_added, copy)
+
+
+def _check_sample_kind(sample_kind: str) -> None:
+    if sample_kind not in SAMPLE_KINDS:
+        raise ValueError(f"sample_kind={sample_kind!r} is unknown; choose among {SAMPLE_KINDS}.")
+
+
+def _judge(model: Reference, parts: Iterator[Prediction], asked: str) -> tuple[str, Iterator[Prediction]]:
+    """What the rows are, as asked or by the first of them, and all the parts."""
+    if asked != "auto":
+        return asked, parts
+    seen, n = [], 0
+    for part in parts:
+        seen.append(part)
+        n += len(part)
+        if n >= FIRST_ROWS:
+            break
+    kind = sample_kind_of(model, Prediction.concatenate(seen)[:FIRST_ROWS]) if seen else "tissue"
+    return kind, chain(seen, parts)
 
 
 def _check_exclusive(groupby: str | None, copy: bool, output: str | Path | None) -> None:
@@ -169,11 +217,11 @@ def _check_target(adata: AnnData | pd.DataFrame, copy: bool, output: str | Path 
         raise ValueError(f"{what}: call its to_memory() first, or write the results to a file with output=.")
 
 
-def _obs_with(data: AnnData | pd.DataFrame, view: CountView, name: str, values: NDArray[np.float32]) -> pd.DataFrame:
-    """The user's obs and one more column; of a lazily read AnnData, obs is still in its file."""
+def _obs_with(data: AnnData | pd.DataFrame, view: CountView, columns: dict[str, Any]) -> pd.DataFrame:
+    """The user's obs and more columns; of a lazily read AnnData, obs is still in its file."""
     obs = data.obs if isinstance(data, AnnData) else pd.DataFrame(index=view.obs_names)
     obs = obs if isinstance(obs, pd.DataFrame) else obs.to_memory()
-    return obs.assign(**{name: values})
+    return obs.assign(**columns)
 
 
 def _warn_of_empty(n: int, what: str) -> None:

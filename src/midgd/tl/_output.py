@@ -37,6 +37,15 @@ class PartialOutput:
         What the run depends on; an unfinished file of another run is refused.
     n_rows
         Number of cells.
+
+    Attributes
+    ----------
+    n_done
+        Rows that an earlier run has written.
+    columns
+        Columns of ``obs`` by name.
+    decided
+        What was decided by the first rows; kept for a run that goes on.
     """
 
     def __init__(self, path: Path, made_with: Mapping[str, Any], n_rows: int) -> None:
@@ -48,7 +57,8 @@ class PartialOutput:
         self.partial = path.with_name(path.name + ".partial")
         text = json.dumps(made_with, sort_keys=True, default=str)
         self.fingerprint = hashlib.sha256(text.encode()).hexdigest()
-        self.ood = np.full(n_rows, np.nan, np.float32)
+        self.columns: dict[str, NDArray[Any]] = {}
+        self.decided: dict[str, str] = {}
         self.n_done = self._resume()
 
     def _resume(self) -> int:
@@ -66,36 +76,46 @@ class PartialOutput:
                 f"{self.partial} was begun with other cells, genes, parameters or another reference; delete it to start"
                 " anew."
             )
-        done = int(note["rows"])
+        done, self.decided = int(note["rows"]), dict(note.get("decided", {}))
         if done:
-            self.ood[:done] = _open(self.partial, "r")["ood"][:done]
+            group = _open(self.partial, "r")
+            for name in group.get("columns", {}):
+                stored = group["columns"][name]
+                self._column(name, stored.dtype)[:done] = stored[:done]
         logger.info("going on after %d of %d cells in %s", done, self.n_rows, self.partial)
         return done
 
     def _note(self, rows: int) -> None:
         new = self.partial / f"{NOTE}.new"
-        new.write_text(json.dumps({"made_with": self.fingerprint, "rows": rows}), encoding="utf-8")
+        new.write_text(
+            json.dumps({"made_with": self.fingerprint, "rows": rows, "decided": self.decided}), encoding="utf-8"
+        )
         os.replace(new, self.partial / NOTE)
 
     def write(self, start: int, stop: int, arrays: Mapping[str, NDArray[np.float32]]) -> None:
         """Write the results of the rows ``start:stop``."""
         group = _open(self.partial, "r+")
         for name, values in arrays.items():
-            place = PLACES.get(name, name)
+            if name not in PLACES:
+                self._column(name, values.dtype)[start:stop] = values
+            place = PLACES.get(name, f"columns/{name}")
             if place not in group:
                 shape = (self.n_rows, *values.shape[1:])
                 new = group.create_array(place, shape=shape, chunks=(ROWS, *values.shape[1:]), dtype=values.dtype)
                 new.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
             group[place][start:stop] = values
-        self.ood[start:stop] = arrays["ood"]
         self._note(stop)
+
+    def _column(self, name: str, dtype: np.dtype[Any]) -> NDArray[Any]:
+        """A column of ``obs``, in memory, for it is written at the end."""
+        return self.columns.setdefault(name, np.zeros(self.n_rows, dtype))
 
     def finish(self, obs: pd.DataFrame, var: pd.DataFrame, uns: Mapping[str, Any]) -> None:
         """Add names and notes, and move the file to its place."""
         group = _open(self.partial, "r+")
         _describe(group, obs, var, uns)
         if self.path.suffix == ".zarr":
-            del group["ood"]
+            del group["columns"]
             (self.partial / NOTE).unlink()
             os.replace(self.partial, self.path)
             return

@@ -17,6 +17,9 @@ from midgd.infer.predict import Prediction, at_level, in_units
 from midgd.reference import Reference
 from midgd.settings import logger
 
+# Columns of obs beside the out-of-domain score, for references that know kinds of samples.
+NEAREST = ("nearest", "nearest_probability")
+
 
 class Details(dict[str, Any]):
     """What goes with a DataFrame of miRNAs, in its ``attrs["midgd"]``: by name, so that any part of it finds its own.
@@ -30,6 +33,7 @@ class Details(dict[str, Any]):
     ) -> None:
         super().__init__({name: provenance[name] for name in ("params", "reference", "midgd_version")})
         self.ood = pd.Series(arrays["ood"], values.index, name="ood")
+        self.nearest = pd.DataFrame(obs_columns(arrays, provenance, "mirna"), values.index).iloc[:, 1:]
         self.latent = pd.DataFrame(arrays["latent"], values.index)
         self.sd = pd.DataFrame(arrays["sd"], values.index, values.columns) if "sd" in arrays else None
         self.provenance = provenance
@@ -42,17 +46,23 @@ class Details(dict[str, Any]):
 
 
 def result_arrays(
-    model: Reference, prediction: Prediction, level: str, units: str, with_sd: bool
-) -> dict[str, NDArray[np.float32]]:
-    """Values at a level and in units, latents, out-of-domain scores and, if asked for, standard deviations."""
+    model: Reference, prediction: Prediction, level: str, units: str, with_sd: bool, sample_kind: str = "tissue"
+) -> dict[str, NDArray[Any]]:
+    """Values at a level and in units, latents, out-of-domain scores, nearest kinds and, if asked for, deviations."""
     values = in_units(at_level(model, prediction.share, level), units)
-    arrays = {"values": values, "latent": prediction.latent, "ood": prediction.ood}
+    ood = predict.domain_score(model, prediction, sample_kind)
+    arrays: dict[str, NDArray[Any]] = {"values": values, "latent": prediction.latent, "ood": ood}
+    if model.kind_names:
+        arrays["nearest"] = prediction.kind
+        arrays["nearest_probability"] = prediction.kind_probability
     if with_sd:
-        arrays["sd"] = predict.uncertainty(model, prediction, level, units)
+        arrays["sd"] = predict.uncertainty(model, prediction, level, units, sample_kind)
     return arrays
 
 
-def provenance(model: Reference, genes: GeneReport, level: str, params: Mapping[str, object]) -> dict[str, Any]:
+def provenance(
+    model: Reference, genes: GeneReport, level: str, params: Mapping[str, object], sample_kind: str = "tissue"
+) -> dict[str, Any]:
     """What ``uns`` keeps about a result; parameters that are None are left out, for h5ad has no None."""
     table = model.mirna_table(level)
     accuracy = {f"spearman_{depth}": values for depth, values in model.accuracy(level).items()}
@@ -60,6 +70,8 @@ def provenance(model: Reference, genes: GeneReport, level: str, params: Mapping[
         "params": {name: value for name, value in params.items() if value is not None},
         "reference": {"name": model.name, "sha256": model.sha256, "version": str(model.card.get("version", ""))},
         "midgd_version": __version__,
+        "sample_kind": sample_kind,
+        "kinds": np.array(model.kind_names, dtype=str),
         "genes": genes.to_dict(),
         # One table: tools that merge uns part by part cannot mix the miRNAs of one reference with those of another.
         "mirnas": pd.DataFrame({"accession": table["accession"]} | accuracy, index=table["name"]),
@@ -117,9 +129,9 @@ def write_obsm(
     new: dict[tuple[str, str], Any] = {
         ("obsm", key): pd.DataFrame(arrays["values"], cells, names),
         ("obsm", latent_key(key)): arrays["latent"],
-        ("obs", f"{key}_ood"): arrays["ood"],
         ("uns", key): uns,
     }
+    new |= {("obs", name): values for name, values in obs_columns(arrays, uns, key).items()}
     if "sd" in arrays:
         new["obsm", f"{key}_sd"] = pd.DataFrame(arrays["sd"], cells, names)
     _clear(adata, key)
@@ -127,10 +139,19 @@ def write_obsm(
         getattr(adata, attribute)[name] = value
 
 
+def obs_columns(arrays: Mapping[str, NDArray[Any]], uns: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The columns of ``obs`` of a result; nearest kinds as categories, those that occur."""
+    columns: dict[str, Any] = {f"{key}_{name}": arrays[name] for name in ("ood", *NEAREST) if name in arrays}
+    if "nearest" in arrays:
+        kinds = pd.Categorical.from_codes(arrays["nearest"], pd.Index(uns["kinds"], dtype=str))
+        columns[f"{key}_nearest"] = kinds.remove_unused_categories()
+    return columns
+
+
 def _places(key: str) -> list[tuple[str, str]]:
     """All that a result can consist of."""
     obsm = [("obsm", name) for name in (key, f"{key}_sd", latent_key(key))]
-    return [*obsm, *(("obs", f"{key}_{name}") for name in ("ood", "nearest")), ("uns", key)]
+    return [*obsm, *(("obs", f"{key}_{name}") for name in ("ood", *NEAREST)), ("uns", key)]
 
 
 def _clear(adata: AnnData, key: str) -> None:

@@ -11,7 +11,7 @@ becomes a droplet by a random part of the shifts, and by Poisson noise of few mo
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -140,7 +140,7 @@ def draw_mixtures(rate: Floats, labels: SampleLabels, n: int, rng: np.random.Gen
     return Drawn(_counts(molecules * (parts @ rate), rng), parts)
 
 
-def _counts(mean: Floats, rng: np.random.Generator) -> Modality:
+def _counts(mean: NDArray[np.floating[Any]], rng: np.random.Generator) -> Modality:
     return Modality.from_mask(rng.poisson(mean).astype(np.float32))
 
 

@@ -1,0 +1,29 @@
+"""Kinds against their formula."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy.special import softmax
+
+from midgd.nn import KindExperts
+
+
+def random_experts() -> KindExperts:
+    experts = KindExperts(4, 3, 5).requires_grad_(False)
+    for parameter in experts.parameters():
+        torch.nn.init.normal_(parameter)
+    return experts
+
+
+def test_probabilities_are_a_softmax():
+    torch.manual_seed(0)
+    experts, z = random_experts(), torch.randn(6, 4)
+    expected = softmax(z.numpy() @ experts.weight.numpy() + experts.bias.numpy(), axis=1)
+    np.testing.assert_allclose(experts(z), expected, rtol=1e-5)
+
+
+def test_sizes_rebuild_it():
+    experts = random_experts()
+    assert KindExperts(**experts.sizes).state_dict().keys() == experts.state_dict().keys()
+    assert experts.sizes == {"n_latent": 4, "n_kinds": 3, "n_mirnas": 5}
