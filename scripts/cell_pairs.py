@@ -11,6 +11,7 @@ from dev_data import Pairs
 
 from midgd.bench.cells import Kind, LabelPairs, MicroRnaome, Profiles, label_pairs, load_kinds
 from midgd.bench.cells.mirnas import mean_of_studies
+from midgd.bench.cells.pairs import PAIR_WEIGHT
 from midgd.features import GeneVocabulary
 from midgd.train import MatureLevel, Modality, Mosaic, SampleLabels, remove_offset, stem_loops_of, tied_offset
 from midgd.train.start import log1p_cpm
@@ -155,7 +156,7 @@ def _labels(obs: pd.DataFrame, added: LabelPairs) -> SampleLabels:
         np.concatenate([np.zeros(n, bool), (added.obs["group"] != "tissue").to_numpy()]),
         np.concatenate([np.zeros(n, "U1"), added.obs["droplet_study"].to_numpy(str)]),
         np.repeat([False, True], [n, k]),
-        np.concatenate([np.ones(n), added.obs["weight"]]).astype(np.float32),
+        np.concatenate([np.ones(n), PAIR_WEIGHT * added.obs["weight"]]).astype(np.float32),
     )
 
 

@@ -89,7 +89,10 @@ def run(
         outcomes = {}
         for arm in made:
             answered = _infer(arm, setting, seconds, seed)
-            outcomes[arm.name] = scoring(answered, counted)
+            if setting.score is None:
+                outcomes[arm.name] = scoring(answered, counted)
+            else:
+                outcomes[arm.name] = setting.score(answered, setting.test.mirnas, n_boot, seed)
             if setting.pooled:
                 pool.add(setting.family, arm.name, answered, counted)
         tables.append(rows_of(setting.name, setting.family, outcomes, against))
@@ -143,4 +146,4 @@ def _infer(arm: Arm, setting: Setting, seconds: dict[str, float], seed: int) -> 
 
 
 def _report(name: str, outcomes: dict[str, Outcome]) -> None:
-    logger.info("%s: %s", name, ", ".join(f"{k} {o.value.get('spearman', np.nan):.3f}" for k, o in outcomes.items()))
+    logger.info("%s: %s", name, ", ".join(f"{k} {o.value.iloc[0]:.3f}" for k, o in outcomes.items()))

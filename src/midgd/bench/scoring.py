@@ -21,7 +21,7 @@ from midgd.metrics import (
 
 Floats = NDArray[np.floating[Any]]
 #: scores where less is better
-LOWER_IS_BETTER = frozenset({"rmse"})
+LOWER_IS_BETTER = frozenset({"rmse", "leak", "leak_others"})
 OVER_SAMPLES = (
     "spearman",
     "spearman_within_cohort",

@@ -10,6 +10,7 @@ from typing import get_args
 
 import numpy as np
 
+from midgd.bench.cells.settings import cells
 from midgd.bench.data import PairedData
 from midgd.bench.mixtures import mixtures
 from midgd.bench.perturb import Order, genes_kept, thin
@@ -152,6 +153,7 @@ FAMILIES: dict[str, Callable[[Study], Iterator[Setting]]] = {
     "mature": mature,
     "quantification": quantification,
     "tpm": tpm,
+    "cells": cells,
     "loco-full": leave_one_cohort_out("full", umis=5_000),
     "loco-common": leave_one_cohort_out("common"),
 }

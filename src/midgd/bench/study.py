@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from midgd.bench.data import PairedData, load, load_splits, split
+from midgd.bench.scoring import Answered, Outcome
 
 EXTRA = ("full", "common", "rsem", "mature", "mature-common", "mirna-only", "mature-only")
 
@@ -34,6 +35,9 @@ class Setting:
         Makes the further training samples (table name to pairs) for arms that ask for them.
     pooled
         Also score all settings of the family together, as ``"<family>/all"``.
+    score
+        Scores the answers in a way of its own: answers, names of the miRNAs, resamples and seed to an outcome. None
+        scores them like all others.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Setting:
     depth: float | None = None
     extra: Callable[[], dict[str, PairedData]] = dict
     pooled: bool = False
+    score: Callable[[Answered, pd.Index, int, int], Outcome] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,7 +39,7 @@ class CellOptions:
     droplets
         Molecules of the droplets of every pure sample, one of each.
     panel_genes
-        Genes of a panel on which the last two of these are seen once more.
+        Genes of a panel on which the shallowest of these are seen once more.
     n_mixtures
         Mixtures of two or three samples, at least one of them pure, at 600 to 30,000 molecules.
     counts_copies

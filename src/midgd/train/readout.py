@@ -147,7 +147,10 @@ def fit_readout(
     plain = _plain_queries(decoder, prior, paired, options, rng)
     shifts = {} if labels is None else droplet_shifts(paired["mrna"], labels)
     rate = completed(paired["mrna"], plain[0].profile)
-    drawn = [] if labels is None else _drawn_queries(decoder, prior, rate, labels, shifts, options, rng)
+    drawn: list[Queries] = []
+    panels: list[Queries] = []
+    if labels is not None:
+        drawn, panels = _drawn_queries(decoder, prior, rate, labels, shifts, options, rng)
     target = _targets(decoder, paired, plain[0].latent, mature_level)
     matched = np.ones(len(paired), bool) if labels is None else ~labels.from_pairs
     readout = _empty_readout(paired["mrna"], matched, target.shape[1], options)
@@ -172,7 +175,7 @@ def fit_readout(
     if options.noise is not None:
         tissues = target if labels is None else target[~labels.from_pairs]
         _smooth_levels(readout, np.split(tissues, [paired["mirna"].n_features], axis=1), unpaired, options.noise)
-    kinds = None if labels is None else _fit_kinds(decoder, readout, [*plain, *drawn], target, labels)
+    kinds = None if labels is None else _fit_kinds(decoder, readout, [*plain, *drawn, *panels], target, labels)
     return FittedReadout(readout.requires_grad_(False), kinds)
 
 
@@ -197,13 +200,13 @@ def _drawn_queries(
     shifts: dict[str, Floats],
     options: ReadoutOptions,
     rng: np.random.Generator,
-) -> list[Queries]:
-    """Droplets at every depth, with all genes and with few, and mixtures."""
+) -> tuple[list[Queries], list[Queries]]:
+    """Droplets at every depth and mixtures, which come last; droplets on a panel, which only tell kinds apart."""
     cells = options.cells
     drawn = [draw_droplets(rate, labels, shifts, molecules, rng) for molecules in cells.droplets]
-    drawn += [on_panel(d, cells.panel_genes, rng) for d in drawn[-2:]]
+    panels = [on_panel(drawn[-1], cells.panel_genes, rng)]
     drawn.append(draw_mixtures(rate, labels, cells.n_mixtures, rng))
-    return [query(decoder, prior, d.mrna, d.parts) for d in drawn if len(d.parts)]
+    return tuple([query(decoder, prior, d.mrna, d.parts) for d in part if len(d.parts)] for part in (drawn, panels))  # type: ignore[return-value]
 
 
 def _mixed(parts: Floats, target: Floats) -> Floats:

@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from midgd.bench.arms.base import Extra, Floats, Mask
+from midgd.bench.cells.pairs import PAIR_WEIGHT
 from midgd.bench.data import PairedData
 
-# Widest first: a sample is taken from the first table that has it.
 PAIRED = ("full", "rsem", "common")
 UNPAIRED = ("mirna-only", "mature-only")
 
@@ -40,22 +40,25 @@ class Midgd:
         from midgd.train.recipe import N_COMPONENTS, OPTIONS, READOUT, SPEC
 
         extra = extra or {}
-        tables = [train, *(extra[name] for name in PAIRED if name in extra)]
+        # Widest first: a sample is taken from the first table that has it.
+        tables = sorted([train, *(extra[name] for name in PAIRED if name in extra)], key=lambda t: -len(t.genes))
         self.genes_ = max((t.genes for t in tables), key=len)
         self.train_genes_ = train.genes
-        mosaic = _mosaic(tables, self.genes_, train.mirnas)
+        mosaic, obs = _mosaic(tables, self.genes_, train.mirnas)
         fitted = fit(mosaic, SPEC, n_components=N_COMPONENTS, options=replace(OPTIONS, seed=seed))
-        readout = None
+        readout, kinds = None, None
         if self.readout:
             unpaired = _unpaired(extra, train.mirnas)
             options = replace(READOUT, seed=seed)
-            readout = fit_readout(fitted.decoder, fitted.prior, mosaic, options, unpaired=unpaired).readout
+            readout, kinds = fit_readout(
+                fitted.decoder, fitted.prior, mosaic, options, unpaired=unpaired, labels=_labels(obs)
+            )
         card = {
             "name": self.name,
             "genes": {"symbol": list(self.genes_), "ensembl": [""] * len(self.genes_)},
             "mirnas": {"name": list(train.mirnas), "accession": [""] * len(train.mirnas)},
         }
-        self.reference_ = Reference(card, fitted.decoder, fitted.prior, readout)
+        self.reference_ = Reference(card, fitted.decoder, fitted.prior, readout, kinds=kinds)
 
     def predict(self, x: NDArray[Any], genes_present: Mask, *, cohorts: NDArray[Any] | None = None) -> Floats:
         """log1p CPM, (n, n_mirnas)."""
@@ -99,7 +102,7 @@ class CalibratedMidgd(Midgd):
         }
         kept = patients.isin(chosen).to_numpy()
         super().fit(train.subset(~kept), seed=seed, extra=others)
-        held_out = _mosaic([train.subset(kept)], self.genes_, train.mirnas)
+        held_out, _ = _mosaic([train.subset(kept)], self.genes_, train.mirnas)
         self.reference_ = replace(self.reference_, calibration=calibrate(self.reference_, held_out, seed=seed))
 
     def predict_interval(self, x: NDArray[Any], genes_present: Mask, level: float) -> tuple[Floats, Floats]:
@@ -120,8 +123,24 @@ def _unpaired(extra: Extra, mirnas: pd.Index) -> Any:
     return {"mirna": _stack([(t.y, t.mirnas) for t in tables], mirnas)} if tables else None
 
 
-def _mosaic(tables: list[PairedData], genes: pd.Index, mirnas: pd.Index) -> Any:
-    """Every sample once, from its first table."""
+def _labels(obs: pd.DataFrame) -> Any:
+    """Labels of the samples: of label pairs those they came with, of all others cohort and sample type."""
+    from midgd.train import SampleLabels
+
+    cohort, kind = (obs[name].to_numpy(str) for name in ("cohort", "sample_type"))
+    columns = obs.reindex(columns=["group", "droplet_study", "weight"])
+    from_pairs = columns["group"].notna().to_numpy()
+    return SampleLabels(
+        np.where(from_pairs | (kind != "normal_adjacent"), cohort, np.char.add(cohort, " normal")),
+        from_pairs & (columns["group"] != "tissue").to_numpy(),
+        columns["droplet_study"].fillna("").to_numpy(str),
+        from_pairs,
+        np.where(from_pairs, PAIR_WEIGHT * columns["weight"].fillna(1.0), 1.0).astype(np.float32),
+    )
+
+
+def _mosaic(tables: list[PairedData], genes: pd.Index, mirnas: pd.Index) -> tuple[Any, pd.DataFrame]:
+    """Every sample once, from its first table, and their ``obs``."""
     from midgd.train import Mosaic
 
     taken: set[str] = set()
@@ -130,7 +149,8 @@ def _mosaic(tables: list[PairedData], genes: pd.Index, mirnas: pd.Index) -> Any:
         fresh.append(table.subset(~table.obs.index.astype(str).isin(taken)))
         taken |= set(table.obs.index.astype(str))
     mrna, mirna = [(t.x, t.genes) for t in fresh], [(t.y, t.mirnas) for t in fresh]
-    return Mosaic({"mrna": _stack(mrna, genes), "mirna": _stack(mirna, mirnas)})
+    mosaic = Mosaic({"mrna": _stack(mrna, genes), "mirna": _stack(mirna, mirnas)})
+    return mosaic, pd.concat([t.obs.astype(object) for t in fresh])
 
 
 def _stack(tables: list[tuple[NDArray[Any], pd.Index]], features: pd.Index) -> Any:

@@ -17,6 +17,9 @@ Floats = NDArray[np.float32]
 
 #: Counts that a profile enters with: it is no matter of counts, so it is trusted like a shallow bulk sample.
 DEPTH = 1e5
+#: Weight of a pair beside a matched sample. With 1, .4 and .15 tumours at 1,000 counts were .658, .663 and .665
+#: (validation), sorted blood cells .92 each time, since kinds add what the maps then miss.
+PAIR_WEIGHT = 0.3
 
 
 @dataclass(frozen=True, eq=False)

@@ -78,7 +78,9 @@ class Profiles:
         if name not in self._tables:
             data = read_table(self.folder, name)
             x = np.asarray(data.X.toarray() if issparse(data.X) else data.X, dtype=np.float32)
-            alignment = align_genes(list(data.var_names.astype(str)), self.genes)
+            by_symbol = "symbol" in data.var and not any(self.genes.ensembl)
+            names = data.var["symbol"] if by_symbol else data.var_names
+            alignment = align_genes([str(name) for name in names], self.genes)
             values = np.zeros((len(x), len(self.genes.symbols)), np.float32)
             measured = np.zeros(values.shape, bool)
             values[:, alignment.present] = alignment.apply(np.nan_to_num(x)).toarray()
