@@ -69,8 +69,9 @@ def test_references(capsys):
 def test_demo_writes_figures(tmp_path):
     assert main(["demo", "--output", str(tmp_path / "figures")]) == 0
     sizes = {p.name: p.stat().st_size for p in (tmp_path / "figures").iterdir()}
-    assert set(sizes) == {"pbmc_umap.png", "pbmc_dotplot.png", "pbmc_mirna_by_cell_type.csv"}
-    assert min(sizes.values()) > 10_000
+    figures = {f"pbmc_{name}.png" for name in ("umap", "dotplot", "against_sorted")}
+    assert set(sizes) == figures | {"pbmc_mirna_by_cell_type.csv", "pbmc_against_sorted.csv"}
+    assert min(sizes[name] for name in figures) > 10_000
 
 
 def test_bench_writes_a_table(tmp_path, capsys, monkeypatch):

@@ -32,8 +32,9 @@ MARKERS = {
 
 
 def run(output: Path) -> list[Path]:
-    """Infer, draw a UMAP panel and a dot plot, write the values by cell type; the paths of the three files."""
+    """Infer, draw, write the values by cell type, compare with sorted cells; the paths of the five files."""
     import midgd
+    from midgd.demo_sorted import against_sorted, draw_against_sorted
 
     adata = midgd.datasets.pbmc68k_counts()
     midgd.tl.infer_mirna(adata)
@@ -44,6 +45,13 @@ def run(output: Path) -> list[Path]:
     _draw_dotplot(mirna, paths[1])
     by_type = mirna.to_df().groupby(mirna.obs[LABELS].astype(str)).mean()
     by_type.T.round(3).to_csv(paths[2])
+    table = against_sorted(mirna, mirna.obs[LABELS])
+    paths += [output / "pbmc_against_sorted.png", output / "pbmc_against_sorted.csv"]
+    draw_against_sorted(table, paths[3])
+    table.round(2).to_csv(paths[4])
+    worst = table["error"].abs().sort_values(ascending=False).index[:3]
+    wrong = ", ".join(f"{name} in {kind} ({table.loc[(kind, name), 'error']:+.1f})" for kind, name in worst)
+    logger.info("against sorted cells (Juzenas et al. 2017), log2; furthest off: %s", wrong)
     for name in ("hsa-miR-223-3p", "hsa-miR-150-5p"):
         logger.info("%s, CD14+ monocytes against T and B cells: AUROC %.2f", name, _monocyte_auroc(mirna, name))
     return paths

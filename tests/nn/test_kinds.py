@@ -23,6 +23,15 @@ def test_probabilities_are_a_softmax():
     np.testing.assert_allclose(experts(z), expected, rtol=1e-5)
 
 
+def test_a_kind_adds_from_its_floor_on():
+    experts = random_experts()
+    p = torch.tensor([[0.1, 0.2, 0.7], [0.0, 0.0, 1.0], [0.15, 0.15, 0.14]])
+    part = np.maximum(p.numpy() - 0.15, 0.0) / 0.85
+    np.testing.assert_allclose(experts.added(p), part @ experts.effect.numpy(), atol=1e-5)
+    np.testing.assert_allclose(experts.added(p)[1], experts.effect[2], rtol=1e-5)
+    assert (experts.added(p)[2] == 0).all()
+
+
 def test_sizes_rebuild_it():
     experts = random_experts()
     assert KindExperts(**experts.sizes).state_dict().keys() == experts.state_dict().keys()

@@ -133,7 +133,7 @@ class Predictor:
         added = None
         if self.kinds is not None:
             probabilities = self.kinds(z)
-            added = probabilities @ self.kinds.effect
+            added = self.kinds.added(probabilities)
             highest = probabilities.max(1)
             kind, probability = kind.where(empty, highest.indices), probability.where(empty, highest.values)
         if self.readout is None:
