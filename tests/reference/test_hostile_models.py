@@ -92,7 +92,7 @@ PICKLES: dict[str, bytes] = {
     "many storages": MODULE + state("s", storages(5_000, 2**31 - 1)) + b"b.",
     "long name": b"\x80\x02cos\n" + b"x" * 1_000_000 + b"\n.",
     "name with escapes": b"\x80\x04" + text("os\x1b[2J\x1b]0;owned\x07\r\n") + text("x" * 50_000) + b"\x93.",
-    "key with escapes": b"\x80\x02(" + text("storage") + b"ctorch\nFloatStorage\n" + text("\x1b[2J" * 9_000) + text("cpu") + b"K\x04tQ.",
+    "key with escapes": b"\x80\x02(" + text("storage") + b"ctorch\nFloatStorage\n" + text("\x1b[2J" * 9_000) + text("cpu") + b"K\x04tQ.",  # noqa: E501
     "modules with escapes": MODULE + b"}" + (text("\x1b[31m" * 30) + MODULE[2:] + b"}bs") * 50 + b"b.",
     "many modules": MODULE + b"}" + b"".join(text(f"m{i}") + MODULE[2:] + b"}bs" for i in range(40_000)) + b"b.",
     "many heads": MODULE

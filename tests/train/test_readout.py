@@ -12,7 +12,7 @@ from midgd.infer import Predictor
 from midgd.nn import Decoder, DecoderSpec, GaussianMixture, View, view_of
 from midgd.nn.readout import Counted
 from midgd.reference import Reference
-from midgd.train import Modality, Mosaic, ReadoutOptions, calibrate, fit_readout
+from midgd.train import CellOptions, Modality, Mosaic, ReadoutOptions, SampleLabels, calibrate, fit_readout
 from midgd.train.calibrate import predict_held_out
 from midgd.train.cells import completed
 from midgd.train.depths import thin
@@ -274,3 +274,17 @@ def test_held_out_predictions_come_back_in_order(toy_reference, toy_pairs):
         genes = np.flatnonzero(seen[i])
         expected = Predictor(toy_reference, genes)(mrna[[i]][:, genes])
         np.testing.assert_allclose(found.share[[i]], expected.share, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_pure", [0, 2, 20])
+def test_labels_bring_kinds_with_any_number_of_pure_samples(linear, n_pure):
+    decoder, prior, mosaic = linear
+    kind, nothing = (
+        np.where(mosaic["mirna"].counts[:, 0] > np.median(mosaic["mirna"].counts[:, 0]), "A", "B"),
+        [""] * 80,
+    )
+    labels = SampleLabels(kind, np.arange(80) < n_pure, np.array(nothing), np.zeros(80, bool), np.ones(80, np.float32))
+    options = ReadoutOptions(depths=(None,), rank=8, cells=CellOptions((500.0,), panel_genes=20, n_mixtures=12))
+    readout, kinds = fit_readout(decoder, prior, mosaic, options, labels=labels)
+    assert kinds is not None and kinds.sizes == {"n_latent": 2, "n_kinds": 2, "n_mirnas": 8}
+    assert all(bool(torch.isfinite(value).all()) for part in (readout, kinds) for value in part.state_dict().values())

@@ -149,7 +149,7 @@ def fit_readout(
     rate = completed(paired["mrna"], plain[0].profile)
     drawn: list[Queries] = []
     panels: list[Queries] = []
-    if labels is not None:
+    if labels is not None and labels.pure.any():
         drawn, panels = _drawn_queries(decoder, prior, rate, labels, shifts, options, rng)
     target = _targets(decoder, paired, plain[0].latent, mature_level)
     matched = np.ones(len(paired), bool) if labels is None else ~labels.from_pairs
@@ -304,7 +304,7 @@ def draw_profiles(
     """
     everyone = np.eye(len(rate), dtype=np.float32)
     found = [(draw(rate, molecules, rng), everyone) for molecules in options.draws * options.copies]
-    if labels is not None:
+    if labels is not None and drawn:
         pure, mixtures = np.flatnonzero(labels.pure), drawn[-1].parts
         for molecules in options.draws * options.cells.counts_copies:
             droplets = shifted(rate[pure], labels.droplet_study[pure] != "", shifts, rng)

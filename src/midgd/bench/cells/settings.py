@@ -18,6 +18,7 @@ from midgd.bench.cells.scoring import CellScoring
 from midgd.bench.data import PairedData, data_folder
 from midgd.bench.study import Setting, Study
 from midgd.features import GeneVocabulary
+from midgd.settings import logger
 from midgd.train.platforms import remove_offset, tied_offset
 
 #: tables whose cells are the queries; their profiles never train here
@@ -70,6 +71,9 @@ PROTOCOLS = {
 
 def cells(study: Study) -> Iterator[Setting]:
     """Blood cells of two single-cell studies against sorted cells, with label pairs in the training."""
+    if not (data_folder(study.data_dir) / "cells").is_dir():
+        logger.warning("no folder cells/ in the development data: the scenario 'cells' is left out")
+        return
     tcga = study.table("full")
     vocabulary = GeneVocabulary(tuple(tcga.genes), ("",) * len(tcga.genes), {})
     profiles, source = Profiles(vocabulary, study.data_dir), StemLoops(study, tcga.mirnas)
