@@ -26,7 +26,7 @@ MARKERS = {
     "hsa-miR-223-3p": "myeloid",
     "hsa-miR-150-5p": "lymphocytes",
     "hsa-miR-155-5p": "lymphocytes",
-    "hsa-miR-181a-5p": "progenitors",
+    "hsa-miR-181a-5p": "NK cells",
     "hsa-miR-142-3p": "all leukocytes",
 }
 
