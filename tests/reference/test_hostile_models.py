@@ -17,7 +17,7 @@ from midgd.reference import convert_midgd_paper
 
 NAMES: dict[str, Any] = {"genes": [f"GENE{i}" for i in range(620)], "mirnas": [f"hsa-mir-{i}" for i in range(30)]}
 MODULE = b"\x80\x02cbase.dgd\nDGD\n)\x81"  # an instance; a state follows
-DOUBLE = b"h\x00h\x00\x86q\x00"  # the tuple of the last thing twice
+DOUBLE = b"q\x000h\x00h\x00\x86"  # the tuple of the last thing twice
 
 
 def text(value: str) -> bytes:
@@ -29,12 +29,12 @@ def state(name: str, value: bytes) -> bytes:
 
 
 def doubled(n: int) -> bytes:
-    return b"K\x01\x85q\x00" + DOUBLE * n
+    return b"K\x01\x85" + DOUBLE * n
 
 
 def shared_lists(inner: bytes, n: int) -> bytes:
     """A list of the same list twice, n deep: 2^n ways to the inside."""
-    return inner + b"q\x00" + b"](h\x00h\x00eq\x00" * n
+    return inner + b"q\x000](h\x00h\x00e" * n
 
 
 def sequential(inner: bytes) -> bytes:
@@ -44,7 +44,7 @@ def sequential(inner: bytes) -> bytes:
 def nested_sequentials(n: int) -> bytes:
     inner = sequential(b"}")
     for _ in range(n):
-        inner = inner + b"q\x00" + sequential(b"}" + text("0") + b"h\x00s" + text("1") + b"h\x00s")
+        inner += b"q\x000" + sequential(b"}" + text("0") + b"h\x00s" + text("1") + b"h\x00s")
     return inner
 
 
@@ -92,7 +92,8 @@ PICKLES: dict[str, bytes] = {
     "many storages": MODULE + state("s", storages(5_000, 2**31 - 1)) + b"b.",
     "long name": b"\x80\x02cos\n" + b"x" * 1_000_000 + b"\n.",
     "name with escapes": b"\x80\x04" + text("os\x1b[2J\x1b]0;owned\x07\r\n") + text("x" * 50_000) + b"\x93.",
-    "key with escapes": b"\x80\x02(" + text("storage") + b"ctorch\nFloatStorage\n" + text("\x1b[2J" * 9_000) + text("cpu") + b"K\x04tQ.",  # noqa: E501
+    "key with escapes": b"\x80\x02(" + text("storage") + b"ctorch\nFloatStorage\n" + text("\x1b[2J" * 9_000)
+    + text("cpu") + b"K\x04tQ.",
     "modules with escapes": MODULE + b"}" + (text("\x1b[31m" * 30) + MODULE[2:] + b"}bs") * 50 + b"b.",
     "many modules": MODULE + b"}" + b"".join(text(f"m{i}") + MODULE[2:] + b"}bs" for i in range(40_000)) + b"b.",
     "many heads": MODULE
