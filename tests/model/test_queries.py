@@ -77,7 +77,7 @@ def test_write_into_anndata(model: MIDGD, toy_query: ad.AnnData) -> None:
 
     values = model.infer_mirna(toy_query, write_to="mine")
     pd.testing.assert_frame_equal(toy_query.obsm["mine"], values)
-    assert toy_query.obsm["X_midgd"].shape == (60, 6) and "mine_ood" in toy_query.obs
+    assert toy_query.obsm["X_mine"].shape == (60, 6) and "mine_ood" in toy_query.obs
     assert midgd.get.mirna(toy_query, key="mine").shape == (60, 40)
 
 
