@@ -33,7 +33,7 @@ from midgd.train import (
     fit_mature_level,
     fit_readout,
 )
-from midgd.train.calibrate import predict_held_out
+from midgd.train.calibrate import at_least, predict_held_out
 from midgd.train.recipe import ENCODER, N_COMPONENTS, OPTIONS, READOUT, SPEC
 from midgd.train.start import log1p_cpm
 
@@ -201,7 +201,8 @@ def main() -> None:
     log.info("development model after %.0f s", time.perf_counter() - start)
     calibration = calibrate(development, mosaic.take(held_out))
     droplets = cells.single_cells(HELD_OUT_CELLS, load_kinds(), levels.fit(patients), mean_cpm(outside[0]))
-    cell_calibration = calibrate(development, droplets, depths=CELL_DEPTHS)
+    # Those cells are of blood alone: no error on them is taken for smaller than on tissues.
+    cell_calibration = at_least(calibrate(development, droplets, depths=CELL_DEPTHS), calibration)
     development = replace(development, calibration=calibration, cell_calibration=cell_calibration)
     if args.development is not None:
         development.save(args.development)

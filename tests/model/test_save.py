@@ -101,3 +101,13 @@ def test_reference_is_named_and_may_be_small(model: MIDGD, tmp_path: Path) -> No
     assert midgd.reference.load(path).name == "liver"
     assert midgd.reference.load(model.to_reference(tmp_path / "liver2")).name == "liver2"
     assert model.reference.name == "MIDGD", "the model itself is unchanged"
+
+
+@pytest.mark.parametrize(
+    "setup", [("train", {}), ("setup_mudata", {"surprise": 1}), ("save", {"dir_path": "elsewhere"})]
+)
+def test_the_card_does_not_choose_what_is_called(saved: Path, mdata: Any, setup: tuple[str, dict[str, Any]]) -> None:
+    from midgd.model._midgd import _set_up
+
+    with pytest.raises(ValueError, match="unknown way to set data up"):
+        _set_up(MIDGD, mdata, *setup)

@@ -11,9 +11,9 @@ import torch
 from midgd.infer import Predictor
 from midgd.nn import Decoder, DecoderSpec, GaussianMixture, View, view_of
 from midgd.nn.readout import Counted
-from midgd.reference import Reference
+from midgd.reference import Calibration, Reference
 from midgd.train import CellOptions, Modality, Mosaic, ReadoutOptions, SampleLabels, calibrate, fit_readout
-from midgd.train.calibrate import predict_held_out
+from midgd.train.calibrate import at_least, predict_held_out
 from midgd.train.cells import completed
 from midgd.train.depths import thin
 from midgd.train.queries import query
@@ -288,3 +288,9 @@ def test_labels_bring_kinds_with_any_number_of_pure_samples(linear, n_pure):
     readout, kinds = fit_readout(decoder, prior, mosaic, options, labels=labels)
     assert kinds is not None and kinds.sizes == {"n_latent": 2, "n_kinds": 2, "n_mirnas": 8}
     assert all(bool(torch.isfinite(value).all()) for part in (readout, kinds) for value in part.state_dict().values())
+
+
+def test_errors_of_few_kinds_are_not_below_those_of_others():
+    few = Calibration(np.float32([0.1, 0.9]), np.float32([[0.0, 2.0], [0.0, 1.0]]), np.zeros((2, 2), np.float32))
+    others = Calibration(np.float32([0.1, 0.9]), np.float32([[1.0, 1.5], [0.5, 1.2]]), np.zeros((2, 2), np.float32))
+    np.testing.assert_allclose(at_least(few, others).sd, [[1.0, 2.0], [0.5, 1.2]], rtol=1e-5)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -271,9 +272,18 @@ class MIDGD(QueryableModel):
             )
         registry = registry_of(saved["setup"])
         if adata is not None:
-            getattr(cls, registry[_SETUP_METHOD_NAME])(adata, **registry[_SETUP_ARGS_KEY])
+            _set_up(cls, adata, registry[_SETUP_METHOD_NAME], registry[_SETUP_ARGS_KEY])
         model = cls(adata, registry=registry, **saved["init"])
         model._reference, model.is_trained_ = reference, True
         model.history_ = history_of(saved)
         _, _, model._device = parse_device_args(accelerator, device, return_device="torch", validate_single_device=True)
         return model
+
+
+def _set_up(cls: type[MIDGD], adata: AnnData | MuData, method: object, arguments: object) -> None:
+    """Set data up as a card says, by one of the two methods for it and with arguments that it has."""
+    methods: dict[str, Callable[..., None]] = {"setup_anndata": cls.setup_anndata, "setup_mudata": cls.setup_mudata}
+    known = inspect.signature(methods[str(method)]).parameters if str(method) in methods else {}
+    if not known or not isinstance(arguments, dict) or not set(arguments) <= set(known):
+        raise ValueError(f"The card of the model asks for an unknown way to set data up: {str(method)[:80]!r}.")
+    methods[str(method)](adata, **arguments)
