@@ -11,6 +11,8 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 
 def outcome(action: Callable[[], object], *, seconds: int = 20, megabytes: int = 1_000) -> tuple[str, str]:
     """Type and message of the error that an action ends with, ``("", "")`` if it ends well.
@@ -25,6 +27,8 @@ def outcome(action: Callable[[], object], *, seconds: int = 20, megabytes: int =
             size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (size + (megabytes << 20),) * 2)
             resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+            # The threads of the parent's torch do not exist here: work given to them would never be done.
+            torch.set_num_threads(1)
             action()
             answer = ("", "")
         except Exception as error:  # noqa: BLE001  whatever it is, the parent is told

@@ -15,7 +15,7 @@ from midgd.reference import Reference, load
 
 def named(reference: Reference, name: str) -> Reference:
     """Another reference: other names, and other weights."""
-    return replace(reference, card=reference.card | {"name": name}, encoder=None, readout=None, arms=None)
+    return replace(reference, card=reference.card | {"name": name}, encoder=None, readout=None, arms=None, kinds=None)
 
 
 def left_behind(folder: Path) -> list[str]:

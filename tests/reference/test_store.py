@@ -73,7 +73,10 @@ def test_model_without_extras_round_trip(tmp_path, settings):
     assert not any(p.requires_grad for p in back.decoder.parameters()) and not back.decoder.training
 
 
-@pytest.mark.parametrize("without", [(), ("calibration",), ("readout", "arms"), ("readout", "arms", "calibration")])
+@pytest.mark.parametrize(
+    "without",
+    [(), ("calibration",), ("kinds",), ("readout", "arms", "kinds"), ("readout", "arms", "kinds", "calibration")],
+)
 def test_round_trip_with_and_without_each_part(toy_reference, tmp_path, without):
     reference = dataclasses.replace(toy_reference, **dict.fromkeys(without))
     back = load(reference.save(tmp_path / "toy"))

@@ -124,6 +124,8 @@ class Reference:
         found = {name: self.decoder.head(name).n_features for name in expected}
         if expected != found:
             raise ValueError(f"The card lists {expected} features, the weights have {found}.")
+        if self.kinds is not None and self.readout is None:
+            raise ValueError("Kinds add to a readout, and this reference has none: leave out both or neither.")
         if self.arms is not None:
             n_outputs = 0 if self.readout is None else self.readout.sizes["n_mirnas"]
             if n_outputs != expected["mirna"] + self.arms.n_mature:
