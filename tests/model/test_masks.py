@@ -27,8 +27,9 @@ def _train(make_model: Any, mdata: MuData, **setup: Any) -> MIDGD:
 
 
 def _assert_same(one: MIDGD, other: MIDGD) -> None:
+    # The last digit of a sum depends on where in memory its numbers lie, so on what ran before.
     for name, value in _weights(one).items():
-        np.testing.assert_array_equal(value, _weights(other)[name], err_msg=name)
+        np.testing.assert_allclose(value, _weights(other)[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 @pytest.mark.parametrize("modality", ["rna", "mirna"])
