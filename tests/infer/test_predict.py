@@ -171,7 +171,7 @@ def test_shares_add_up_to_about_one(predicted, toy_reference, counts):
     assert (predicted.share >= 0).all()
     for outputs in (slice(0, 40), slice(40, None)):
         assert 0.5 < np.median(predicted.share[:, outputs].sum(1)) < 1.2
-    decoded = Predictor(dataclasses.replace(toy_reference, readout=None, arms=None), GENES)(counts).share
+    decoded = Predictor(dataclasses.replace(toy_reference, readout=None, arms=None, kinds=None), GENES)(counts).share
     np.testing.assert_allclose(decoded.sum(1), 1.0, atol=1e-5)
 
 
@@ -251,3 +251,8 @@ def test_uncertainty_is_the_calibrated_error(toy_reference, predicted, level, ou
     np.testing.assert_allclose(sd, np.broadcast_to(calibration.sd[1, outputs], sd.shape), rtol=1e-5)
     wide = uncertainty(toy_reference, dataclasses.replace(at, misfit=-known), level, "log1p_cpm")
     np.testing.assert_allclose(wide, 2 * sd, rtol=1e-5)
+
+
+def test_kinds_without_a_readout_are_an_error(toy_reference):
+    with pytest.raises(ValueError, match="Kinds add to a readout"):
+        dataclasses.replace(toy_reference, readout=None, arms=None)

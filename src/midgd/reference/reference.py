@@ -124,8 +124,6 @@ class Reference:
         found = {name: self.decoder.head(name).n_features for name in expected}
         if expected != found:
             raise ValueError(f"The card lists {expected} features, the weights have {found}.")
-        if self.kinds is not None and self.readout is None:
-            raise ValueError("Kinds add to a readout, and this reference has none: leave out both or neither.")
         if self.arms is not None:
             n_outputs = 0 if self.readout is None else self.readout.sizes["n_mirnas"]
             if n_outputs != expected["mirna"] + self.arms.n_mature:
@@ -133,6 +131,8 @@ class Reference:
                     f"The readout has {n_outputs} outputs; {expected['mirna']} stem-loops and {self.arms.n_mature}"
                     " mature miRNAs need one each."
                 )
+        if self.kinds is not None and self.readout is None:
+            raise ValueError("Kinds add to a readout, and this reference has none: leave out both or neither.")
 
     @property
     def name(self) -> str:
