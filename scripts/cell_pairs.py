@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,14 +9,13 @@ import pandas as pd
 from dev_data import Pairs
 
 from midgd.bench.cells import Kind, LabelPairs, MicroRnaome, Profiles, label_pairs, load_kinds
-from midgd.bench.cells.mirnas import mean_of_studies
+from midgd.bench.cells.mirnas import TIED, mean_of_studies
 from midgd.bench.cells.pairs import PAIR_WEIGHT
 from midgd.features import GeneVocabulary
-from midgd.train import MatureLevel, Modality, Mosaic, SampleLabels, remove_offset, stem_loops_of, tied_offset
+from midgd.reference.reference import Arms
+from midgd.train import MatureLevel, Modality, Mosaic, SampleLabels, remove_offset, stem_loops_of
 from midgd.train.start import log1p_cpm
 
-# Normal tissues that TCGA and the microRNAome both measured: kind -> cohorts.
-TIED = {"liver": ["LIHC"], "kidney": ["KIRC", "KIRP"], "thyroid": ["THCA"], "lung": ["LUAD", "LUSC"]}
 TUMOURS = {
     "ACC": "adrenocortical carcinoma",
     "BLCA": "bladder carcinoma",
@@ -59,8 +57,9 @@ NORMAL_OF = {
 
 @dataclass(frozen=True)
 class CellData:
-    """Profiles and miRNA of kinds, and the offset (n_mature,) of the microRNAome from TCGA."""
+    """Kinds, their profiles and miRNA, and the offset (n_mature,) of the microRNAome from TCGA."""
 
+    kinds: dict[str, Kind]
     profiles: Profiles
     mirnas: MicroRnaome
     offset: np.ndarray
@@ -69,50 +68,43 @@ class CellData:
     def load(cls, genes: dict, matures: list[str], pairs: Pairs, mosaic: Mosaic, level: MatureLevel) -> CellData:
         vocabulary = GeneVocabulary(tuple(genes["symbol"]), tuple(genes["ensembl"]), genes["aliases"])
         mirnas = MicroRnaome(matures)
-        kinds, cohort = load_kinds(), pairs.obs["cohort"].astype(str)
+        cohort = pairs.obs["cohort"].astype(str)
         normal = (pairs.obs["sample_type"] == "normal_adjacent").to_numpy()
         rows = [mosaic.take(normal & cohort.isin(cohorts).to_numpy()) for cohorts in TIED.values()]
         own = np.stack([_mature_profile(part, level).mean(0) for part in rows])
-        other = np.stack([mean_of_studies(mirnas.by_study(kinds[name].mirna)) for name in TIED])
-        return cls(Profiles(vocabulary), mirnas, tied_offset(other, own))
+        return cls(load_kinds(), Profiles(vocabulary), mirnas, mirnas.offset_from(own))
 
-    def pairs(
-        self,
-        kinds: dict[str, Kind],
-        *,
-        without_tables: tuple[str, ...] = (),
-        allowed: Callable[[Kind, int], bool] = lambda kind, study: True,
-    ) -> LabelPairs:
+    def on_standard(self, profile: np.ndarray) -> np.ndarray:
+        return remove_offset(profile, self.offset)
+
+    def pairs(self, without_tables: tuple[str, ...] = ()) -> LabelPairs:
         return label_pairs(
-            kinds.values(),
+            self.kinds.values(),
             self.profiles,
             self.mirnas,
-            on_standard=lambda profile: remove_offset(profile, self.offset),
+            on_standard=self.on_standard,
             without_tables=without_tables,
-            allowed=allowed,
         )
 
-    def single_cells(
-        self, tables: tuple[str, ...], kinds: dict[str, Kind], level: MatureLevel, mean: np.ndarray
-    ) -> Mosaic:
+    def single_cells(self, tables: tuple[str, ...], arms: Arms, mean: np.ndarray) -> Mosaic:
         """Cells of known types of some tables, with the miRNA of the sorted type."""
         mrna, measured, log_cpm = [], [], []
-        for kind in kinds.values():
+        for kind in self.kinds.values():
             for source in kind.mrna:
                 table, _, row = source.partition(":")
                 if table in tables:
                     values, known, labels = self.profiles.table(table)
                     own = labels == row
-                    target = remove_offset(mean_of_studies(self.mirnas.by_study(kind.mirna)), self.offset)
+                    target = self.on_standard(mean_of_studies(self.mirnas.by_study(kind.mirna)))
                     mrna.append(values[own])
                     measured.append(known[own])
                     log_cpm.append(np.repeat(target[None], own.sum(), 0))
-        mirna = _both_levels(np.concatenate(log_cpm), level, mean)
+        mirna = _both_levels(np.concatenate(log_cpm), arms, mean)
         cells = Modality.from_mask(np.concatenate(mrna), np.concatenate(measured))
         return Mosaic({"mrna": cells} | {name: Modality.from_mask(*values) for name, values in mirna.items()})
 
 
-def _both_levels(log_cpm: np.ndarray, level: MatureLevel, mean: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def _both_levels(log_cpm: np.ndarray, arms: Arms, mean: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """CPM of stem-loops and mature miRNAs, and what is known of them, from log1p CPM of mature miRNAs (NaN: unknown).
 
     ``mean`` is the mean CPM of the stem-loops.
@@ -120,8 +112,8 @@ def _both_levels(log_cpm: np.ndarray, level: MatureLevel, mean: np.ndarray) -> d
     known = np.isfinite(log_cpm)
     cpm = np.expm1(np.where(known, log_cpm, 0.0)).astype(np.float32)
     cpm *= 1e6 / cpm.sum(1, keepdims=True)
-    stem_known = stem_loops_of(level.arms, np.ones_like(mean), known.astype(np.float32)) > 0
-    return {"mirna": (stem_loops_of(level.arms, mean, cpm), stem_known), "mature": (cpm, known)}
+    stem_known = stem_loops_of(arms, np.ones_like(mean), known.astype(np.float32)) > 0
+    return {"mirna": (stem_loops_of(arms, mean, cpm), stem_known), "mature": (cpm, known)}
 
 
 def mean_cpm(mosaic: Mosaic) -> np.ndarray:
@@ -133,9 +125,9 @@ def _mature_profile(mosaic: Mosaic, level: MatureLevel) -> np.ndarray:
     return np.where(mosaic["mature"].measured, log1p_cpm(mosaic["mature"]), level(log1p_cpm(mosaic["mirna"])))
 
 
-def with_pairs(mosaic: Mosaic, obs: pd.DataFrame, added: LabelPairs, level: MatureLevel) -> tuple[Mosaic, SampleLabels]:
+def with_pairs(mosaic: Mosaic, obs: pd.DataFrame, added: LabelPairs, arms: Arms) -> tuple[Mosaic, SampleLabels]:
     """The mosaic with the pairs behind its samples, and the labels of all."""
-    parts = {"mrna": (added.mrna, added.measured)} | _both_levels(added.log_cpm, level, mean_cpm(mosaic))
+    parts = {"mrna": (added.mrna, added.measured)} | _both_levels(added.log_cpm, arms, mean_cpm(mosaic))
     joined = {name: _joined(mosaic[name], Modality.from_mask(*values)) for name, values in parts.items()}
     return Mosaic(joined), _labels(obs, added)
 
@@ -169,13 +161,13 @@ def tcga_kinds(obs: pd.DataFrame) -> np.ndarray:
     return np.where(normal, beside, tumour).astype(str)
 
 
-def kinds_table(labels: SampleLabels, kinds: dict[str, Kind], mirnas: MicroRnaome) -> dict[str, list]:
+def kinds_table(labels: SampleLabels, cells: CellData) -> dict[str, list]:
     """What the card says of every kind, in the order of :attr:`SampleLabels.kinds`."""
     table: dict[str, list] = {"name": [], "group": [], "n_mrna": [], "n_mirna": [], "sources": []}
     for name in labels.kinds:
         n = int((labels.kind == name).sum())
-        kind = kinds.get(name)
-        studies = {} if kind is None else mirnas.by_study(kind.mirna)
+        kind = cells.kinds.get(name)
+        studies = {} if kind is None else cells.mirnas.by_study(kind.mirna)
         table["name"].append(name)
         table["group"].append("tissue" if kind is None else kind.group)
         table["n_mrna"].append(n)

@@ -19,7 +19,6 @@ from dev_data import Pairs, load_both_levels, load_pairs, load_unpaired
 from names import current_matures, gene_table, mature_pairs, stem_loop_table
 
 from midgd import __version__
-from midgd.bench.cells import load_kinds
 from midgd.infer.predict import at_level, in_units
 from midgd.metrics import per_feature_correlation
 from midgd.reference import Reference
@@ -72,14 +71,14 @@ def train(
     without_tables: tuple[str, ...] = (),
 ) -> tuple[Reference, Mosaic]:
     """A reference that has seen nothing of some patients and tables, and all that it has seen."""
-    level, kinds = levels.fit(held_out), load_kinds()
-    joined, labels = with_pairs(mosaic, obs, cells.pairs(kinds, without_tables=without_tables), level)
+    level = levels.fit(held_out)
+    joined, labels = with_pairs(mosaic, obs, cells.pairs(without_tables), level.arms)
     fitted = fit(joined, SPEC, n_components=N_COMPONENTS, options=OPTIONS)
     log.info("decoder fitted on %d samples", len(joined))
     readout, experts = fit_readout(
         fitted.decoder, fitted.prior, joined, READOUT, level, levels.unpaired(held_out), labels
     )
-    card = card | {"kinds_table": kinds_table(labels, kinds, cells.mirnas)}
+    card = card | {"kinds_table": kinds_table(labels, cells)}
     return Reference(card, fitted.decoder, fitted.prior, readout, level.arms, kinds=experts), joined
 
 
@@ -200,7 +199,7 @@ def main() -> None:
     development, _ = train(*outside, card, levels, cells, patients, without_tables=HELD_OUT_CELLS)
     log.info("development model after %.0f s", time.perf_counter() - start)
     calibration = calibrate(development, mosaic.take(held_out))
-    droplets = cells.single_cells(HELD_OUT_CELLS, load_kinds(), levels.fit(patients), mean_cpm(outside[0]))
+    droplets = cells.single_cells(HELD_OUT_CELLS, development.arms, mean_cpm(outside[0]))
     # Those cells are of blood alone: no error on them is taken for smaller than on tissues.
     cell_calibration = at_least(calibrate(development, droplets, depths=CELL_DEPTHS), calibration)
     development = replace(development, calibration=calibration, cell_calibration=cell_calibration)

@@ -31,5 +31,5 @@ def test_a_wrong_type_is_found():
 
 
 def test_the_figure_is_written(tmp_path):
-    draw_against_sorted(against_sorted(*cells(SORTED)), tmp_path / "figure.png")
+    draw_against_sorted(against_sorted(*cells(SORTED))).savefig(tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 10_000

@@ -47,7 +47,7 @@ def run(output: Path) -> list[Path]:
     by_type.T.round(3).to_csv(paths[2])
     table = against_sorted(mirna, mirna.obs[LABELS])
     paths += [output / "pbmc_against_sorted.png", output / "pbmc_against_sorted.csv"]
-    draw_against_sorted(table, paths[3])
+    _save(draw_against_sorted(table), paths[3])
     table.round(2).to_csv(paths[4])
     worst = table["error"].abs().sort_values(ascending=False).index[:3]
     wrong = ", ".join(f"{name} in {kind} ({table.loc[(kind, name), 'error']:+.1f})" for kind, name in worst)

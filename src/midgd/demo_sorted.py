@@ -7,11 +7,14 @@ platforms see better or worse, so what can be compared is a miRNA between types.
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 TYPES = {"CD4+ T": "CD4+", "CD8+ T": "CD8+", "B": "CD19+", "NK": "CD56+", "monocyte": "CD14+"}
 SORTED = pd.DataFrame(
@@ -44,8 +47,8 @@ def against_sorted(mirna: AnnData, labels: pd.Series) -> pd.DataFrame:
     return table.assign(error=centred["inferred"] - centred["sorted"])
 
 
-def draw_against_sorted(table: pd.DataFrame, path: Path) -> None:
-    """One panel a miRNA: sorted and inferred values by type, each less its mean."""
+def draw_against_sorted(table: pd.DataFrame) -> Figure:
+    """A figure with one panel a miRNA: sorted and inferred values by type, each less its mean."""
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(3, 3, figsize=(9, 7), sharex=True, layout="constrained")
@@ -59,5 +62,4 @@ def draw_against_sorted(table: pd.DataFrame, path: Path) -> None:
         axis.set_xticks(range(len(TYPES)), list(TYPES), rotation=30)
     axes[1, 0].set_ylabel("log2 CPM, less the mean of the five types")
     axes[0, 0].legend(frameon=False, fontsize=9)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    return figure

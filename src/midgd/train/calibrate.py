@@ -19,11 +19,7 @@ MIN_MEASURED = 10
 
 
 def calibrate(
-    reference: Reference,
-    mosaic: Mosaic,
-    *,
-    depths: tuple[float | None, ...] = DEPTHS,
-    seed: int = 0,
+    reference: Reference, mosaic: Mosaic, *, depths: tuple[float | None, ...] = DEPTHS, seed: int = 0
 ) -> Calibration:
     """Held-out errors and misfits of a reference.
 

@@ -42,7 +42,7 @@ class Midgd:
         extra = extra or {}
         # Widest first: a sample is taken from the first table that has it.
         tables = sorted([train, *(extra[name] for name in PAIRED if name in extra)], key=lambda t: -len(t.genes))
-        self.genes_ = max((t.genes for t in tables), key=len)
+        self.genes_ = tables[0].genes
         self.train_genes_ = train.genes
         mosaic, obs = _mosaic(tables, self.genes_, train.mirnas)
         fitted = fit(mosaic, SPEC, n_components=N_COMPONENTS, options=replace(OPTIONS, seed=seed))

@@ -10,11 +10,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from midgd.bench.cells.kinds import load_kinds
 from midgd.bench.data import data_folder
 from midgd.metrics import log1p_cpm
+from midgd.train.platforms import tied_offset
 
 FILE = "cells/mirna_microRNAome.h5ad"
 JUZENAS, FANTOM5 = 89, 90
+#: Normal tissues that TCGA (beside tumours of these cohorts) and the microRNAome both measured.
+TIED = {"liver": ("LIHC",), "kidney": ("KIRC", "KIRP"), "thyroid": ("THCA",), "lung": ("LUAD", "LUSC")}
 # Lines that the table lists under a type of primary cells: MCF7, without an organ.
 _LINES = ("Mammary_epithelial", "None")
 MIN_GOOD = 2  # samples of enough reads from which on the others are left out
@@ -60,6 +64,12 @@ class MicroRnaome:
             used = good if good.sum() >= MIN_GOOD or (good.any() and own.sum() < 2 * MIN_GOOD) else own
             found[int(study)] = (int(used.sum()), np.median(self.log_cpm[used], axis=0))
         return found
+
+    def offset_from(self, tcga: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Offset (n_mirnas,) from mean log1p CPM (n_tied, n_mirnas) of the tissues of :data:`TIED` in TCGA."""
+        kinds = load_kinds()
+        own = [mean_of_studies(self.by_study(kinds[name].mirna)) for name in TIED]
+        return tied_offset(np.stack(own), tcga)
 
     def _chosen(self, group: str) -> NDArray[np.bool_]:
         head, *organs = group.split("/") if "@" in group else [group]

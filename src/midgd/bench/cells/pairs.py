@@ -46,10 +46,6 @@ class LabelPairs:
     def __len__(self) -> int:
         return len(self.obs)
 
-    def take(self, rows: NDArray[np.bool_]) -> LabelPairs:
-        """Some of the pairs."""
-        return LabelPairs(self.obs[rows], self.mrna[rows], self.measured[rows], self.log_cpm[rows])
-
 
 def label_pairs(
     kinds: Iterable[Kind],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +99,6 @@ class Profiles:
         return (rest / rest.sum()).astype(np.float32), measured
 
 
-@cache
 def read_table(folder: Path, name: str) -> ad.AnnData:
     """A table of :data:`TABLES`; cells of the CITE-seq table are labelled by their proteins."""
     data = ad.read_h5ad(folder / f"{TABLES[name]}.h5ad")

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from midgd.bench.cells.kinds import Kind, load_kinds
-from midgd.bench.cells.mirnas import FANTOM5, JUZENAS, MicroRnaome, mean_of_studies
+from midgd.bench.cells.mirnas import FANTOM5, JUZENAS, TIED, MicroRnaome
 from midgd.bench.cells.pairs import label_pairs
 from midgd.bench.cells.profiles import Profiles
 from midgd.bench.cells.scoring import CellScoring
@@ -19,7 +19,7 @@ from midgd.bench.data import PairedData, data_folder
 from midgd.bench.study import Setting, Study
 from midgd.features import GeneVocabulary
 from midgd.settings import logger
-from midgd.train.platforms import remove_offset, tied_offset
+from midgd.train.platforms import remove_offset
 
 #: tables whose cells are the queries; their profiles never train here
 QUERIES = {
@@ -34,8 +34,6 @@ QUERIES = {
 BLOOD = ("T cell", "NK cell", "B cell", "myeloid", "mast cell", "platelet", "red cell", "blood")
 #: measured too few genes to share them with all others
 NARROW = ("croote",)
-#: normal tissues on both platforms, by cohort
-TIED = {"liver": ("LIHC",), "kidney": ("KIRC", "KIRP"), "thyroid": ("THCA",), "lung": ("LUAD", "LUSC")}
 
 
 @dataclass(frozen=True)
@@ -133,15 +131,16 @@ class StemLoops(MicroRnaome):
             if not np.isnan(own).all():
                 total[:, stem_loops.get_loc(stem)] = np.log1p(np.nansum(own, axis=1))
         self.log_cpm = total
-        self.offset = self._offset(study.table("common"), stem_loops)
+        self.offset = self.offset_from(_tied_profiles(study.table("common"), stem_loops))
 
-    def _offset(self, normal: PairedData, stem_loops: pd.Index) -> NDArray[np.float32]:
-        kinds, kept = load_kinds(), (normal.obs["sample_type"] == "normal_adjacent").to_numpy()
-        column = normal.mirnas.get_indexer(stem_loops)
-        known = np.where(column >= 0, normal.log_cpm[:, column], np.nan)
-        own = [known[kept & normal.obs["cohort"].isin(cohorts).to_numpy()].mean(0) for cohorts in TIED.values()]
-        other = [mean_of_studies(self.by_study(kinds[name].mirna)) for name in TIED]
-        return tied_offset(np.stack(other), np.stack(own).astype(np.float32))
+
+def _tied_profiles(data: PairedData, stem_loops: pd.Index) -> NDArray[np.float32]:
+    """Mean log1p CPM of normal tissues that the microRNAome measured too, (n_tied, n_stem_loops); NaN if unknown."""
+    normal = (data.obs["sample_type"] == "normal_adjacent").to_numpy()
+    column = data.mirnas.get_indexer(stem_loops)
+    known = np.where(column >= 0, data.log_cpm[:, column], np.nan)
+    rows = (normal & data.obs["cohort"].isin(cohorts).to_numpy() for cohorts in TIED.values())
+    return np.stack([known[own].mean(0) for own in rows]).astype(np.float32)
 
 
 def _queries(
