@@ -179,6 +179,7 @@ def toy_reference_path(toy_pairs: Toy, tmp_path_factory: pytest.TempPathFactory)
     from midgd.reference import Reference
     from midgd.train import (
         CellOptions,
+        HeldOut,
         ReadoutOptions,
         SampleLabels,
         TrainOptions,
@@ -199,7 +200,7 @@ def toy_reference_path(toy_pairs: Toy, tmp_path_factory: pytest.TempPathFactory)
     readout, kinds = fit_readout(fitted.decoder, fitted.prior, train, options, level, labels=labels)
     card = toy_pairs.card | {"kinds_table": {"name": list(labels.kinds), "group": ["tissue", "tissue", "cell"]}}
     plain = Reference(card, fitted.decoder, fitted.prior, readout, level.arms, kinds=kinds)
-    calibration = calibrate(plain, toy_pairs.mosaic(~toy_pairs.train), depths=(None, 10_000.0, 1_000.0))
+    calibration = calibrate(HeldOut(plain, toy_pairs.mosaic(~toy_pairs.train), (None, 10_000.0, 1_000.0)))
     return replace(plain, calibration=calibration).save(tmp_path_factory.mktemp("references") / "toy")
 
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midgd.infer.domain import expected_sd, lost, misfit, out_of_domain
+from midgd.infer.domain import Signs, ambiguity, lost, misfit, out_of_domain, surprise
 from midgd.nn import NegativeBinomialHead
 from midgd.reference import Calibration
 
@@ -17,6 +17,13 @@ CALIBRATION = Calibration(
     np.array([[0.9, 2.0], [0.5, 1.5], [0.4, 1.0]], np.float32),
     np.array([[0.0, 1.0], [0.5, 1.0], [1.0, 3.0]], np.float32),
 )
+
+
+NOTHING_KNOWN = np.array([np.nan], np.float32)
+
+
+def by_misfit(calibration: Calibration, misfits: np.ndarray, evidence: np.ndarray) -> np.ndarray:
+    return out_of_domain(calibration, Signs(misfits, 0 * misfits, NOTHING_KNOWN.repeat(len(misfits))), evidence)
 
 
 def f32(*values: float) -> np.ndarray:
@@ -56,7 +63,7 @@ def test_misfit_of_an_empty_row_is_finite():
 
 def test_score_at_the_median_and_at_the_95th_percentile():
     evidence = f32(0.1, 0.1, 0.1, 0.5, 0.9, 0.9)
-    score = out_of_domain(CALIBRATION, f32(-3.0, 0.0, 1.0, 1.0, 1.0, 3.0), evidence)
+    score = by_misfit(CALIBRATION, f32(-3.0, 0.0, 1.0, 1.0, 1.0, 3.0), evidence)
     np.testing.assert_allclose(score, [0.0, 0.0, 0.5, 0.5, 0.0, 0.5], atol=1e-6)
     assert score.dtype == np.float32
 
@@ -64,20 +71,12 @@ def test_score_at_the_median_and_at_the_95th_percentile():
 @given(evidence=st.floats(0, 1), misfits=st.lists(st.floats(-5, 50), min_size=2, max_size=10))
 def test_score_grows_with_the_misfit_within_its_bounds(evidence, misfits):
     ordered = np.sort(np.array(misfits, np.float32))
-    score = out_of_domain(CALIBRATION, ordered, np.full(len(ordered), evidence, np.float32))
+    score = by_misfit(CALIBRATION, ordered, np.full(len(ordered), evidence, np.float32))
     assert (np.diff(score) >= 0).all() and score.min() >= 0 and score.max() <= 1
 
 
 def test_far_outside_the_score_is_one():
-    assert out_of_domain(CALIBRATION, f32(100.0), f32(0.5))[0] == pytest.approx(1.0)
-
-
-def test_expected_sd_is_interpolated_and_widened_outside_the_domain():
-    evidence = f32(0.0, 0.1, np.sqrt(0.05), 0.9, 1.0, 0.9)
-    sd = expected_sd(CALIBRATION, evidence, f32(0, 0, 0, 0, 0, 1))
-    # halfway between two depths on the log scale is halfway between their errors
-    np.testing.assert_allclose(sd, [[0.9, 2], [0.9, 2], [0.7, 1.75], [0.4, 1], [0.4, 1], [0.8, 2]], rtol=1e-5)
-    assert sd.dtype == np.float32
+    assert by_misfit(CALIBRATION, f32(100.0), f32(0.5))[0] == pytest.approx(1.0)
 
 
 DOWN_TO_NOTHING = Calibration(
@@ -91,9 +90,37 @@ def test_what_is_lost_grows_from_half_of_the_way_to_its_end():
 
 
 def test_a_filter_on_the_score_does_not_keep_the_emptiest_cells():
-    score = out_of_domain(DOWN_TO_NOTHING, np.zeros(4, np.float32), f32(1e-2, 1e-3, 3e-4, 1e-5))
+    score = by_misfit(DOWN_TO_NOTHING, np.zeros(4, np.float32), f32(1e-2, 1e-3, 3e-4, 1e-5))
     assert score[0] == 0.0 and (np.diff(score) > 0).all() and score[-1] == 1.0
 
 
 def test_a_calibration_of_deep_samples_says_nothing_of_shallow_ones():
     assert (lost(CALIBRATION, f32(0.01, 0.5)) == 0).all()
+
+
+def test_surprise_is_what_molecules_lack_in_likelihood():
+    log_share = torch.log_softmax(torch.randn(3, 7, generator=torch.Generator().manual_seed(0)), 1)
+    counts = torch.tensor([[0, 0, 0, 0, 0, 0, 0], [5, 0, 0, 0, 0, 0, 0], [1, 2, 3, 4, 5, 6, 7]], dtype=torch.float32)
+    found = surprise(log_share, counts).numpy()
+    p, x = log_share.exp().numpy(), counts.numpy()
+    for i in (1, 2):
+        expected = (p[i] * np.log(p[i])).sum() - (x[i] * np.log(p[i])).sum() / x[i].sum()
+        assert found[i] == pytest.approx(expected, abs=1e-5)
+    assert found[0] == 0.0
+    as_expected = surprise(log_share, 1e6 * log_share.exp())
+    assert as_expected.abs().max() < 1e-4
+
+
+def test_ambiguity_is_the_entropy_of_the_kinds():
+    found = ambiguity(torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0.0, 0.0]]))
+    np.testing.assert_allclose(found, np.log([1.0, 4.0, 2.0]), atol=1e-6)
+
+
+@pytest.mark.parametrize("sign", Signs._fields)
+def test_the_most_unusual_sign_decides(sign):
+    usual = np.array([[0.0, 1.0]] * 3, np.float32)
+    calibration = Calibration(CALIBRATION.evidence, CALIBRATION.sd, usual, surprise=usual, ambiguity=usual)
+    signs = Signs(f32(0.0), f32(0.0), f32(0.0))
+    assert out_of_domain(calibration, signs, f32(0.5))[0] == 0.0
+    assert out_of_domain(calibration, signs._replace(**{sign: f32(1.0)}), f32(0.5))[0] == pytest.approx(0.5)
+    assert out_of_domain(calibration, signs._replace(**{sign: f32(9.0)}), f32(0.5))[0] == pytest.approx(1.0)

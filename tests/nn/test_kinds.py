@@ -35,4 +35,4 @@ def test_a_kind_adds_from_its_floor_on():
 def test_sizes_rebuild_it():
     experts = random_experts()
     assert KindExperts(**experts.sizes).state_dict().keys() == experts.state_dict().keys()
-    assert experts.sizes == {"n_latent": 4, "n_kinds": 3, "n_mirnas": 5}
+    assert experts.sizes == {"n_latent": 4, "n_kinds": 3, "n_mirnas": 5, "cells": []}

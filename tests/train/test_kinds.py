@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from midgd.train.kinds import EFFECT_PENALTY, fit_kinds
+from midgd.nn import KindExperts
+from midgd.train.kinds import EFFECT_PENALTY, fit_effects, fit_probabilities
+
+
+def fit_kinds(latents: np.ndarray, kinds: np.ndarray, missed: np.ndarray) -> KindExperts:
+    return fit_effects(fit_probabilities(latents, kinds, missed.shape[1], np.arange(2)), latents, missed)
 
 
 def clouds(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -43,3 +48,10 @@ def test_a_mixture_lies_between_its_kinds():
     experts = fit_kinds(np.vstack([latents, half]), np.vstack([kinds, mixed]), np.zeros((160, 1), np.float32))
     found = experts(torch.tensor(half)).numpy().mean(0)
     np.testing.assert_allclose(found, [0.5, 0.5, 0.0], atol=0.1)
+
+
+def test_kinds_of_cells_are_marked():
+    latents, kinds = clouds(np.random.default_rng(3))
+    experts = fit_probabilities(latents, kinds, 4, np.array([2, 0]))
+    assert experts.cells == [0, 2] and experts.is_cell.tolist() == [1.0, 0.0, 1.0]
+    assert KindExperts(**experts.sizes).is_cell.tolist() == [1.0, 0.0, 1.0]

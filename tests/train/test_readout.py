@@ -11,9 +11,8 @@ import torch
 from midgd.infer import Predictor
 from midgd.nn import Decoder, DecoderSpec, GaussianMixture, View, view_of
 from midgd.nn.readout import Counted
-from midgd.reference import Calibration, Reference
-from midgd.train import CellOptions, Modality, Mosaic, ReadoutOptions, SampleLabels, calibrate, fit_readout
-from midgd.train.calibrate import at_least, predict_held_out
+from midgd.reference import Reference
+from midgd.train import CellOptions, Modality, Mosaic, ReadoutOptions, SampleLabels, fit_readout
 from midgd.train.cells import completed
 from midgd.train.depths import thin
 from midgd.train.queries import query
@@ -238,44 +237,6 @@ def test_thin_reaches_its_depth_and_leaves_shallow_rows():
     assert thin(counts, None, rng) is counts
 
 
-def test_calibration_is_the_error_of_held_out_samples(toy_reference, toy_pairs):
-    held_out = toy_pairs.mosaic(~toy_pairs.train)
-    calibration = calibrate(toy_reference, held_out, depths=(None, 3_000.0, 500.0))
-    n_outputs = 40 + len(toy_pairs.matures)
-    assert (np.diff(calibration.evidence) > 0).all() and calibration.sd.shape == (3, n_outputs)
-    prediction = Predictor(toy_reference, np.arange(600))(held_out["mrna"].counts)
-    truth = np.hstack([log1p_cpm(held_out[name].counts) for name in ("mirna", "mature")])
-    error = np.log1p(1e6 * prediction.share) - truth
-    np.testing.assert_allclose(calibration.sd[-1], np.sqrt((error**2).mean(0)), rtol=1e-3)
-    assert calibration.evidence[-1] == pytest.approx(np.median(prediction.evidence), rel=1e-4)
-    np.testing.assert_allclose(
-        calibration.misfit[-1], np.quantile(prediction.misfit, (0.5, 0.95)), rtol=1e-3, atol=1e-4
-    )
-
-
-def test_calibration_ignores_what_was_not_measured(toy_reference, toy_pairs):
-    held_out = toy_pairs.mosaic(~toy_pairs.train)
-    seen = np.ones(held_out["mirna"].counts.shape, bool)
-    seen[5:, 0] = False  # measured in five samples: too few for an error of its own
-    counts = np.where(seen, held_out["mirna"].counts, np.nan)
-    partly = Mosaic(held_out.modalities | {"mirna": Modality.from_mask(counts, seen)})
-    calibration = calibrate(toy_reference, partly, depths=(None,))
-    assert np.isfinite(calibration.sd).all()
-    assert calibration.sd[0, 0] == pytest.approx(np.median(calibration.sd[0, 1:]))
-
-
-def test_held_out_predictions_come_back_in_order(toy_reference, toy_pairs):
-    mrna = toy_pairs.mrna[~toy_pairs.train][:6]
-    seen = np.ones(mrna.shape, bool)
-    seen[[0, 2, 5], 400:] = False
-    mosaic = Mosaic({"mrna": Modality.from_mask(mrna, seen)})
-    found = predict_held_out(toy_reference, mosaic, None, np.random.default_rng(0))
-    for i in range(6):
-        genes = np.flatnonzero(seen[i])
-        expected = Predictor(toy_reference, genes)(mrna[[i]][:, genes])
-        np.testing.assert_allclose(found.share[[i]], expected.share, atol=1e-5)
-
-
 @pytest.mark.parametrize("n_pure", [0, 2, 20])
 def test_labels_bring_kinds_with_any_number_of_pure_samples(linear, n_pure):
     decoder, prior, mosaic = linear
@@ -286,11 +247,5 @@ def test_labels_bring_kinds_with_any_number_of_pure_samples(linear, n_pure):
     labels = SampleLabels(kind, np.arange(80) < n_pure, np.array(nothing), np.zeros(80, bool), np.ones(80, np.float32))
     options = ReadoutOptions(depths=(None,), rank=8, cells=CellOptions((500.0,), panel_genes=20, n_mixtures=12))
     readout, kinds = fit_readout(decoder, prior, mosaic, options, labels=labels)
-    assert kinds is not None and kinds.sizes == {"n_latent": 2, "n_kinds": 2, "n_mirnas": 8}
+    assert kinds is not None and kinds.sizes == {"n_latent": 2, "n_kinds": 2, "n_mirnas": 8, "cells": kinds.cells}
     assert all(bool(torch.isfinite(value).all()) for part in (readout, kinds) for value in part.state_dict().values())
-
-
-def test_errors_of_few_kinds_are_not_below_those_of_others():
-    few = Calibration(np.float32([0.1, 0.9]), np.float32([[0.0, 2.0], [0.0, 1.0]]), np.zeros((2, 2), np.float32))
-    others = Calibration(np.float32([0.1, 0.9]), np.float32([[1.0, 1.5], [0.5, 1.2]]), np.zeros((2, 2), np.float32))
-    np.testing.assert_allclose(at_least(few, others).sd, [[1.0, 2.0], [0.5, 1.2]], rtol=1e-5)

@@ -1,23 +1,51 @@
 """How far a sample is from what the model was trained on.
 
-The misfit of a sample is the log of its squared deviations from the decoded means relative to their expectation,
+Three signs say that a sample is none of those that the model knows; each is compared with held-out samples of known
+kinds that have the same evidence.
+
+*Misfit*: the log of the squared deviations of the counts from the decoded means relative to their expectation,
 
     log [ sum_g (x_g - m_g)^2 / (1 + m_g / r_g)  /  sum_g m_g ],
 
-about 0 where the negative binomial holds. It is compared with held-out samples of the same evidence.
+about 0 where the negative binomial holds. Permuted genes raise it.
+
+*Surprise*: by how many nats a molecule is less likely than the decoded shares expect of their own molecules,
+
+    sum_g p_g log p_g  -  sum_g x_g log p_g / N,
+
+about 0 where the shares hold. Noise raises it, which has no large counts and so no misfit.
+
+*Ambiguity*: the entropy of the probabilities of kinds. It is near 0 for a sample that is clearly of one kind; a kind
+that was never seen is a little like several.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from midgd.nn import CountHead
 from midgd.reference.reference import Calibration
 
+Floats = NDArray[np.float32]
+
 # Evidence of a handful of molecules; at 300 it is ten times as much.
 NOTHING = 1e-3
+# Smallest distance of the 95th percentile from the median of a sign, in its own units: where all held-out samples are
+# alike, a hair's breadth more is no sign of anything.
+SMALLEST_SPREAD = 0.05
+
+
+class Signs(NamedTuple):
+    """What says that samples are unlike those that the model knows, (n,) each, NaN where nothing is known."""
+
+    misfit: Floats
+    surprise: Floats
+    ambiguity: Floats
 
 
 def misfit(head: CountHead, log_share: Tensor, counts: Tensor, genes: Tensor) -> Tensor:
@@ -28,20 +56,36 @@ def misfit(head: CountHead, log_share: Tensor, counts: Tensor, genes: Tensor) ->
     return (excess / total).clamp_min(1e-9).log()
 
 
-def out_of_domain(
-    calibration: Calibration, misfit: NDArray[np.float32], evidence: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def surprise(log_share: Tensor, counts: Tensor) -> Tensor:
+    """Surprise of every sample, (n,), 0 without counts; arguments as for :func:`misfit`."""
+    library = counts.sum(1)
+    expected = torch.linalg.vecdot(log_share.exp(), log_share)
+    found = torch.linalg.vecdot(counts, log_share) / library.clamp_min(1e-9)
+    return (expected - found).where(library > 0, 0.0)
+
+
+def ambiguity(probabilities: Tensor) -> Tensor:
+    """Entropy in nats, (n,), of the probabilities of kinds, (n, n_kinds)."""
+    return torch.special.entr(probabilities).sum(1)
+
+
+def out_of_domain(calibration: Calibration, signs: Signs, evidence: Floats) -> Floats:
     """Score in [0, 1], (n,).
 
-    By the misfit it is 0 up to the median held-out sample, 0.5 at the 95th percentile, and goes towards 1 beyond. Where
-    too few molecules are left to tell what a sample is, it is at least :func:`lost`.
+    By the most unusual of the signs it is 0 up to the median held-out sample of a known kind, 0.5 at the 95th
+    percentile, and goes towards 1 beyond. Where too few molecules are left to tell what a sample is, it is at least
+    :func:`lost`.
     """
-    median, high = (_at_evidence(calibration, calibration.misfit[:, i], evidence) for i in (0, 1))
-    excess = np.maximum(misfit - median, 0.0) / np.maximum(high - median, 1e-6)
+    excess = np.zeros(len(evidence))
+    for name, values in zip(Signs._fields, signs, strict=True):
+        typical = getattr(calibration, name)
+        if typical is not None:
+            median, high = (at_evidence(calibration, typical[:, i], evidence) for i in (0, 1))
+            excess = np.fmax(excess, (values - median) / np.maximum(high - median, SMALLEST_SPREAD))
     return np.maximum(1.0 - np.exp2(-(excess**2)), lost(calibration, evidence)).astype(np.float32)
 
 
-def lost(calibration: Calibration, evidence: NDArray[np.float32]) -> NDArray[np.float64]:
+def lost(calibration: Calibration, evidence: Floats) -> NDArray[np.float64]:
     """How much of what mRNA tells is lost at the depth of samples, (n,).
 
     The mean held-out variance of miRNAs grows from deep samples to those of a few molecules, of which next to nothing
@@ -52,23 +96,10 @@ def lost(calibration: Calibration, evidence: NDArray[np.float32]) -> NDArray[np.
         return np.zeros(len(evidence))
     variance = (calibration.sd**2).mean(1)
     half = (variance.min() + variance[0]) / 2.0
-    grown = (_at_evidence(calibration, variance, evidence) - half) / max(float(variance[0] - half), 1e-9)
+    grown = (at_evidence(calibration, variance, evidence) - half) / max(float(variance[0] - half), 1e-9)
     return np.clip(grown, 0.0, 1.0)
 
 
-def expected_sd(
-    calibration: Calibration, evidence: NDArray[np.float32], ood: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Standard deviation of log1p CPM of every sample and output, (n, n_outputs).
-
-    The held-out error at the sample's evidence, widened up to twofold outside the domain.
-    """
-    sd = np.stack([_at_evidence(calibration, column, evidence) for column in calibration.sd.T], axis=1)
-    return (sd * (1.0 + ood)[:, None]).astype(np.float32)
-
-
-def _at_evidence(
-    calibration: Calibration, values: NDArray[np.float32], evidence: NDArray[np.float32]
-) -> NDArray[np.float64]:
+def at_evidence(calibration: Calibration, values: Floats, evidence: Floats) -> NDArray[np.float64]:
     """Linear interpolation over the log of the evidence, constant outside the calibrated range."""
-    return np.interp(np.log(np.maximum(evidence, 1e-6)), np.log(calibration.evidence), values)
+    return np.interp(np.log(np.maximum(evidence, 1e-6)), np.log(np.maximum(calibration.evidence, 1e-6)), values)

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from midgd._torch import apart
 from midgd.infer.batch import Batch
-from midgd.infer.domain import expected_sd, misfit, out_of_domain
+from midgd.infer.domain import Signs, ambiguity, misfit, out_of_domain, surprise
 from midgd.infer.latents import InferenceOptions, LatentInference
 from midgd.infer.objective import LogPosterior
 from midgd.infer.parallel import Counts, map_rows
+from midgd.infer.uncertainty import expected_sd
 from midgd.nn import view_of
 from midgd.nn.readout import MILLION
 from midgd.reference.reference import Calibration, Reference
@@ -36,8 +37,8 @@ class Prediction:
         hand the errors of the few abundant miRNAs on to all others.
     evidence
         (n,) share of evidence in single genes, see :mod:`midgd.nn.readout`.
-    misfit
-        (n,) how badly the counts fit the decoded means, see :mod:`midgd.infer.domain`.
+    misfit, surprise, ambiguity
+        (n,) how unlike the samples that the model knows, see :mod:`midgd.infer.domain`.
     converged
         (n,) whether the latent reached the optimum within tolerance.
     kind
@@ -50,12 +51,19 @@ class Prediction:
     share: NDArray[np.float32]
     evidence: NDArray[np.float32]
     misfit: NDArray[np.float32]
+    surprise: NDArray[np.float32]
+    ambiguity: NDArray[np.float32]
     converged: NDArray[np.bool_]
     kind: NDArray[np.int64]
     kind_probability: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.share)
+
+    @property
+    def signs(self) -> Signs:
+        """What says that the samples are unlike those that the model knows."""
+        return Signs(self.misfit, self.surprise, self.ambiguity)
 
     def __getitem__(self, rows: slice) -> Prediction:
         return Prediction(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
@@ -116,12 +124,12 @@ class Predictor:
             n = rows.stop - rows.start
             z[:n] = optimum.z[rows]
             parts.append([tensor[:n].cpu().numpy() for tensor in self._decode(z, batch)])
-        share, evidence, unlike, kind, probability = (np.concatenate(a) for a in zip(*parts, strict=True))
+        share, evidence, *signs, kind, probability = (np.concatenate(a) for a in zip(*parts, strict=True))
         latent, converged = optimum.z.cpu().numpy(), optimum.converged.cpu().numpy()
-        return Prediction(latent, share, evidence, unlike, converged, kind, probability)
+        return Prediction(latent, share, evidence, signs[0], signs[1], signs[2], converged, kind, probability)
 
     def _decode(self, z: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, ...]:
-        """Shares of miRNAs, evidence, misfit, nearest kind and its probability."""
+        """Shares of miRNAs, evidence, the three signs, nearest kind and its probability."""
         head = self.decoder.head("mrna")
         features = self.decoder(z)
         log_share = head.log_share(features)
@@ -130,19 +138,19 @@ class Predictor:
         view = view_of(head, log_share, batch.counts, present_genes, with_counts=with_counts)
         empty = batch.library[:, 0] == 0
         kind, probability = torch.full_like(empty, -1, dtype=torch.long), torch.full_like(view.evidence, torch.nan)
-        added = None
+        added, unsure = None, torch.full_like(view.evidence, torch.nan)
         if self.kinds is not None:
             probabilities = self.kinds(z)
-            added = self.kinds.added(probabilities)
-            highest = probabilities.max(1)
+            added, view = self.kinds.added(probabilities), view.of_cells(probabilities @ self.kinds.is_cell)
+            highest, unsure = probabilities.max(1), ambiguity(probabilities)
             kind, probability = kind.where(empty, highest.indices), probability.where(empty, highest.values)
         if self.readout is None:
             share = self.decoder.head("mirna").log_share(features).exp()
         else:
             share = self.readout(view, self.breadth, added).expm1() / MILLION
         present = log_share if self.everything else torch.log_softmax(log_share[:, self.genes], 1)
-        unlike = misfit(head, present, batch.counts, self.genes)
-        return share, view.evidence, unlike, kind, probability
+        unlike, unexpected = misfit(head, present, batch.counts, self.genes), surprise(present, batch.counts)
+        return share, view.evidence, unlike, unexpected, unsure, kind, probability
 
 
 def sample_kind_of(reference: Reference, prediction: Prediction) -> str:
@@ -164,7 +172,7 @@ def domain_score(reference: Reference, prediction: Prediction, sample_kind: str 
     if calibration is None:
         known = np.full_like(prediction.misfit, np.nan)
     else:
-        known = out_of_domain(calibration, prediction.misfit, prediction.evidence)
+        known = out_of_domain(calibration, prediction.signs, prediction.evidence)
     return np.where(prediction.evidence == 0, np.float32(1.0), known).astype(np.float32)
 
 
@@ -189,12 +197,11 @@ def in_units(share: NDArray[np.float32], units: str) -> NDArray[np.float32]:
 def uncertainty(
     reference: Reference, prediction: Prediction, level: str, units: str, sample_kind: str = "tissue"
 ) -> NDArray[np.float32]:
-    """Standard deviations in the units of the output, (n, n_mirnas): held-out errors by depth, miRNA and domain."""
+    """Standard deviations in the units of the output, (n, n_mirnas), see :mod:`midgd.infer.uncertainty`."""
     calibration = calibration_of(reference, sample_kind)
     if calibration is None:
         raise ValueError(f"Reference {reference.name!r} has no held-out errors: uncertainty=True is not available.")
-    ood = domain_score(reference, prediction, sample_kind)
-    sd = expected_sd(calibration, prediction.evidence, ood)[:, reference.outputs(level)]
+    sd = expected_sd(calibration, prediction.signs, prediction.evidence)[:, reference.outputs(level)]
     # To first order: d cpm = (1 + cpm) d log1p(cpm)
     if units == "cpm":
         sd = sd * (1.0 + at_level(reference, prediction.share, level) * MILLION)

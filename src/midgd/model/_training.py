@@ -14,7 +14,7 @@ from midgd.model._card import History
 from midgd.model._training_data import TrainingData
 from midgd.reference import Calibration, Reference
 from midgd.settings import logger
-from midgd.train import TrainOptions, calibrate
+from midgd.train import HeldOut, TrainOptions, calibrate
 
 
 def train_options(plan_kwargs: Mapping[str, Any] | None, **arguments: Any) -> TrainOptions:
@@ -45,7 +45,7 @@ def held_out_errors(reference: Reference, data: TrainingData, rows: NDArray[np.i
     if not len(rows):
         logger.info("no validation samples: the model has no standard deviations and no out-of-domain scores")
         return None
-    calibration = calibrate(reference, data.mosaic.take(rows))
+    calibration = calibrate(HeldOut(reference, data.mosaic.take(rows)))
     if not np.isfinite(calibration.sd).all():
         logger.warning("%d validation samples are too few for standard deviations and out-of-domain scores", len(rows))
         return None

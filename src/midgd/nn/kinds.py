@@ -15,6 +15,9 @@ like each of many kinds, as a shallow spot of a tissue does, is none of them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -30,19 +33,25 @@ class KindExperts(nn.Module):
     ----------
     n_latent, n_kinds, n_mirnas
         Sizes of latent, kinds and output.
+    cells
+        Indices of the kinds that are cells or cell lines, not tissues.
     """
 
-    def __init__(self, n_latent: int, n_kinds: int, n_mirnas: int) -> None:
+    def __init__(self, n_latent: int, n_kinds: int, n_mirnas: int, cells: Sequence[int] = ()) -> None:
         super().__init__()
+        self.cells = sorted(cells)
+        self.is_cell: Tensor
+        self.register_buffer("is_cell", torch.zeros(n_kinds), persistent=False)
+        self.is_cell[self.cells] = 1.0
         self.weight = nn.Parameter(torch.zeros(n_latent, n_kinds))
         self.bias = nn.Parameter(torch.zeros(n_kinds))
         self.effect = nn.Parameter(torch.zeros(n_kinds, n_mirnas))
 
     @property
-    def sizes(self) -> dict[str, int]:
+    def sizes(self) -> dict[str, Any]:
         """Arguments that make experts of this shape."""
         n_latent, n_kinds = self.weight.shape
-        return {"n_latent": n_latent, "n_kinds": n_kinds, "n_mirnas": self.effect.shape[1]}
+        return {"n_latent": n_latent, "n_kinds": n_kinds, "n_mirnas": self.effect.shape[1], "cells": self.cells}
 
     def forward(self, z: Tensor) -> Tensor:
         """Probabilities of the kinds, (n, n_kinds), of latents (n, n_latent)."""

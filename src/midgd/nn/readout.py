@@ -56,6 +56,12 @@ class View(NamedTuple):
     evidence: Tensor
     counted: Counted | None = None
 
+    def of_cells(self, cell: Tensor) -> View:
+        """The same where samples are cells of known kinds with these probabilities, (n,): counts have less weight."""
+        if self.counted is None:
+            return self
+        return self._replace(counted=self.counted._replace(weight=self.counted.weight * (1.0 - cell)))
+
 
 class ReducedMaps(nn.Module):
     """Linear maps from profiles to log1p CPM of miRNAs, of reduced rank, with one basis.

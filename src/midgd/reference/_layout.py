@@ -26,12 +26,19 @@ def _sizes(card: Card) -> dict[str, int]:
     return {"mrna": len(card["genes"]["symbol"]), "mirna": len(card["mirnas"]["name"])}
 
 
+def _kinds(sizes: Card) -> KindExperts:
+    n_kinds, cells = sizes["n_kinds"], sizes.get("cells", [])
+    if len(set(cells)) != len(cells) or any(index >= n_kinds for index in cells):
+        raise ValueError(f"kinds.cells must be different numbers below {n_kinds}")
+    return KindExperts(**sizes)
+
+
 MODULES: dict[str, Callable[[Card], nn.Module | None]] = {
     "decoder": lambda card: Decoder(DecoderSpec(**card["decoder"]), _sizes(card)),
     "prior": lambda card: GaussianMixture(n_latent=card["decoder"]["n_latent"], **card["prior"]),
     "readout": lambda card: ProfileReadout(**card["readout"]) if card["readout"] else None,
     "encoder": lambda card: LatentEncoder(**card["encoder"]) if card["encoder"] else None,
-    "kinds": lambda card: KindExperts(**card["kinds"]) if card.get("kinds") else None,
+    "kinds": lambda card: _kinds(card["kinds"]) if card.get("kinds") else None,
 }
 
 
@@ -47,7 +54,16 @@ class Record(NamedTuple):
     integers: tuple[str, ...] = ()
 
 
-CALIBRATION = Record(Calibration, {"evidence": ("depths",), "sd": ("depths", "outputs"), "misfit": ("depths", 2)})
+CALIBRATION = Record(
+    Calibration,
+    {
+        "evidence": ("depths",),
+        "sd": ("depths", "outputs"),
+        **dict.fromkeys(("misfit", "surprise", "ambiguity"), ("depths", 2)),
+        "widening": (7,),
+        "tails": (4,),
+    },
+)
 RECORDS: dict[str, Record] = {
     "arms": Record(
         Arms,
@@ -207,9 +223,10 @@ def _check_values(reference: Reference) -> None:
         if (arms.fraction < 0).any() or (arms.fraction > 1.001).any():
             raise ValueError("arms.fraction must be from 0 to 1")
     if kinds is not None:
+        own = {name: size for name, size in kinds.sizes.items() if name != "cells"}
         wanted = {"n_latent": reference.prior.n_latent, "n_kinds": len(reference.kind_names), "n_mirnas": n_outputs}
-        if readout is None or kinds.sizes != wanted:
-            raise ValueError(f"the kinds have the sizes {kinds.sizes}, by the card {wanted}, and they need a readout")
+        if readout is None or own != wanted:
+            raise ValueError(f"the kinds have the sizes {own}, by the card {wanted}, and they need a readout")
     for name in ("calibration", "cell_calibration"):
         _check_calibration(name, getattr(reference, name), {n_outputs, n_mirnas + n_matures})
 

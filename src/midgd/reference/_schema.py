@@ -159,7 +159,9 @@ CARD = record(
         "encoder": maybe(record({"n_features": whole(1), "n_latent": whole(1), "n_hidden": whole(1)})),
     },
     {
-        "kinds": maybe(record({"n_latent": whole(1), "n_kinds": whole(1), "n_mirnas": whole(1)})),
+        "kinds": maybe(
+            record({"n_latent": whole(1), "n_kinds": whole(1), "n_mirnas": whole(1)}, {"cells": list_of(whole(0))})
+        ),
         "kinds_table": record({"name": list_of(text()), "group": list_of(either(*GROUPS))}, more=True),
         "weights_sha256": text(64),
         "version": text(),

@@ -73,13 +73,22 @@ class Calibration:
     sd
         (n_depths, n_outputs) root mean squared error of log1p CPM at each depth: of stem-loops, then of mature miRNAs
         if the model has them.
-    misfit
-        (n_depths, 2): median and 95th percentile of the misfit of held-out samples (:mod:`midgd.infer.domain`).
+    misfit, surprise, ambiguity
+        (n_depths, 2): median and 95th percentile of these signs in held-out samples of known kinds
+        (:mod:`midgd.infer.domain`); None where they were not measured.
+    widening
+        (7,) how the error of a sample goes with its signs (:mod:`midgd.infer.uncertainty`); None for not at all.
+    tails
+        (4,) deviations that hold 50, 80, 90 and 95 % of the held-out errors; None for those of a Gaussian.
     """
 
     evidence: NDArray[np.float32]
     sd: NDArray[np.float32]
     misfit: NDArray[np.float32]
+    surprise: NDArray[np.float32] | None = None
+    ambiguity: NDArray[np.float32] | None = None
+    widening: NDArray[np.float32] | None = None
+    tails: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Fitting the model on pairs and mosaics of counts: arrays in, a decoder and a prior out."""
 
 from midgd.train.arms import MatureLevel, fit_mature_level, stem_loops_of
-from midgd.train.calibrate import calibrate
+from midgd.train.calibrate import HeldOut, calibrate
 from midgd.train.cells import CellOptions
 from midgd.train.encoder import EncoderOptions, fit_encoder
 from midgd.train.fit import Fit, fit
@@ -16,6 +16,7 @@ __all__ = [
     "EncoderOptions",
     "Fit",
     "FittedReadout",
+    "HeldOut",
     "MatureLevel",
     "Modality",
     "Mosaic",

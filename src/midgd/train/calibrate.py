@@ -1,61 +1,177 @@
-"""How wrong a model is on samples it was not trained on, at several depths."""
+"""How wrong a model is on samples it was not trained on, at several depths, and what makes it more wrong."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 
-from midgd.infer.domain import expected_sd
+from midgd.infer.domain import Signs
 from midgd.infer.predict import Prediction, Predictor, in_units
+from midgd.infer.uncertainty import LEVELS, conditions, expected_sd
 from midgd.reference.reference import Calibration, Reference
 from midgd.train.depths import thin
 from midgd.train.mosaic import Mosaic
 from midgd.train.start import log1p_cpm
 
+Floats = NDArray[np.float32]
 DEPTHS = (None, 100_000.0, 10_000.0, 3_000.0, 1_000.0, 300.0, 100.0, 30.0, 10.0, 3.0)
 MIN_MEASURED = 10
+# Part of the weight that strangers have together. Users have known kinds and unknown ones; too narrow is the worse
+# fault of an interval.
+STRANGERS = 2.0 / 3.0
+# On the squared coefficients of the widening.
+WIDENING_PENALTY = 1e-3
 
 
-def calibrate(
-    reference: Reference, mosaic: Mosaic, *, depths: tuple[float | None, ...] = DEPTHS, seed: int = 0
-) -> Calibration:
-    """Held-out errors and misfits of a reference.
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Samples that a model was not trained on.
 
     Parameters
     ----------
     reference
         The trained model (its own calibration is ignored).
     mosaic
-        Held-out samples with both modalities, and with ``"mature"`` if the reference has that level.
+        Samples with both modalities, and with ``"mature"`` if the reference has that level.
     depths
         Expected libraries that the samples are thinned to; None is as measured.
+    strangers
+        Whether the model has not seen their kinds or cohorts either. Those tell errors, not what is usual.
+    """
+
+    reference: Reference
+    mosaic: Mosaic
+    depths: tuple[float | None, ...] = DEPTHS
+    strangers: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Answered:
+    """Predictions of some samples at one depth, and errors of log1p CPM (n, n_outputs); NaN if not measured."""
+
+    prediction: Prediction
+    error: Floats
+    strangers: bool
+    #: index into the depths of the calibration, (n,)
+    at: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    @property
+    def signs(self) -> Signs:
+        return self.prediction.signs
+
+    @property
+    def evidence(self) -> Floats:
+        return self.prediction.evidence
+
+
+def calibrate(*held_out: HeldOut, seed: int = 0) -> Calibration:
+    """Held-out errors by depth and miRNA, what goes with larger ones, and the usual signs of known kinds.
+
+    Parameters
+    ----------
+    held_out
+        At least one set that is not of strangers; its depths become those of the calibration.
     seed
         Of the thinning.
     """
+    rng = np.random.default_rng(seed)
+    groups = [_answered(own, depth, rng) for own in held_out for depth in own.depths]
+    known = sorted((g for g in groups if not g.strangers), key=lambda g: float(np.median(g.evidence)))
+    evidence = np.array([np.median(g.evidence) for g in known], np.float32)
+    placed = [replace(g, at=np.full(len(g.error), i)) for i, g in enumerate(known)]
+    placed += [replace(g, at=_nearest(evidence, g.evidence)) for g in groups if g.strangers]
+    usual = {
+        name: np.array([np.quantile(getattr(g.signs, name), (0.5, 0.95)) for g in known], np.float32)
+        for name in Signs._fields
+    }
+    usual = {name: values for name, values in usual.items() if np.isfinite(values).all()}
+    found = Calibration(evidence, _errors(placed, len(known)), **usual)
+    found = replace(found, widening=_widening(found, placed))
+    return replace(found, tails=_tails(found, placed))
+
+
+def _answered(held_out: HeldOut, depth: float | None, rng: np.random.Generator) -> _Answered:
+    mosaic = held_out.mosaic
     paired = mosaic.take(mosaic["mrna"].present & mosaic["mirna"].present)
-    levels = [paired["mirna"]] if reference.arms is None else [paired["mirna"], paired["mature"]]
+    levels = [paired["mirna"]] if held_out.reference.arms is None else [paired["mirna"], paired["mature"]]
     truth, measured = np.hstack([log1p_cpm(m) for m in levels]), np.hstack([m.measured for m in levels])
-    generator = np.random.default_rng(seed)
-    evidence, sd, misfit = [], [], []
-    for depth in depths:
-        prediction = predict_held_out(reference, paired, depth, generator)
-        error = np.where(measured, in_units(prediction.share, "log1p_cpm") - truth, 0.0)
-        evidence.append(np.median(prediction.evidence))
-        sd.append(_root_mean_square(error, measured.sum(0)))
-        misfit.append(np.quantile(prediction.misfit, (0.5, 0.95)))
-    order = np.argsort(evidence)
-    return Calibration(*(np.asarray(values, np.float32)[order] for values in (evidence, sd, misfit)))
+    prediction = predict_held_out(held_out.reference, paired, depth, rng)
+    error = np.where(measured, in_units(prediction.share, "log1p_cpm") - truth, np.nan)
+    return _Answered(prediction, error.astype(np.float32), held_out.strangers)
 
 
-def at_least(calibration: Calibration, other: Calibration) -> Calibration:
-    """A calibration whose errors are not below those of another one at the same evidence.
+def _nearest(known: Floats, evidence: Floats) -> NDArray[np.int64]:
+    """Index of the nearest of the known evidences on the log scale, (n,)."""
+    distance = np.log(np.maximum(evidence, 1e-6))[:, None] - np.log(np.maximum(known, 1e-6))
+    return np.abs(distance).argmin(1)
 
-    Held-out samples of few kinds never show some miRNAs: that they were right there says nothing about other kinds.
+
+def _weights(groups: Sequence[_Answered]) -> list[float]:
+    """Weight of a sample of each group: all strangers together have :data:`STRANGERS`."""
+    n = {kind: sum(len(g.error) for g in groups if g.strangers == kind) for kind in (False, True)}
+    part = {False: 1.0 - STRANGERS, True: STRANGERS} if all(n.values()) else {False: 1.0, True: 1.0}
+    return [part[g.strangers] / n[g.strangers] for g in groups]
+
+
+def _errors(groups: Sequence[_Answered], n_depths: int) -> Floats:
+    """Root mean square error, (n_depths, n_outputs); the median of the others where too few samples measured it."""
+    found = []
+    for depth in range(n_depths):
+        own = [replace(g, error=g.error[g.at == depth]) for g in groups]
+        squares, total, count = np.zeros(1), np.zeros(1), np.zeros(1, int)
+        for group, weight in zip(own, _weights(own) if any(len(g.error) for g in own) else (), strict=False):
+            measured = np.isfinite(group.error)
+            squares = squares + weight * np.nansum(group.error**2, axis=0, dtype=np.float64)
+            total, count = total + weight * measured.sum(0), count + measured.sum(0)
+        sd = np.sqrt(squares / np.maximum(total, 1e-30))
+        enough = count >= MIN_MEASURED
+        found.append(np.where(enough, sd, np.median(sd[enough]) if enough.any() else np.nan))
+    return np.array(found, np.float32)
+
+
+def _widening(calibration: Calibration, groups: Sequence[_Answered]) -> Floats:
+    """Coefficients of a regression of squared errors, relative to those of their depth and miRNA, on the signs.
+
+    The likelihood is that of Gamma distributed squares with a log link (McCullagh & Nelder 1989, chapter 8).
     """
-    nothing = np.zeros_like(calibration.evidence)
-    return replace(calibration, sd=np.maximum(calibration.sd, expected_sd(other, calibration.evidence, nothing)))
+    x = np.concatenate([conditions(calibration, g.signs, g.evidence) for g in groups])
+    square = np.concatenate([_mean_square(calibration, g) for g in groups])
+    weight = np.repeat(_weights(groups), [len(g.error) for g in groups])
+    usable = np.isfinite(square)
+    x, square, weight = x[usable], square[usable], weight[usable] / max(weight[usable].sum(), 1e-30)
+
+    def loss(beta: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        relative = square * np.exp(-(x @ beta))
+        value = float(weight @ (x @ beta + relative) + WIDENING_PENALTY * beta @ beta)
+        return value, x.T @ (weight * (1.0 - relative)) + 2.0 * WIDENING_PENALTY * beta
+
+    return minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B").x.astype(np.float32)
+
+
+def _mean_square(calibration: Calibration, group: _Answered) -> NDArray[np.float64]:
+    """Mean squared error of every sample relative to that of its depth, (n,)."""
+    sd = np.maximum(expected_sd(calibration, group.signs, group.evidence), 1e-3)
+    measured = np.isfinite(group.error)
+    squares = np.where(measured, group.error / sd, 0.0) ** 2
+    return squares.sum(1, dtype=np.float64) / np.where(measured.any(1), measured.sum(1), np.nan)
+
+
+def _tails(calibration: Calibration, groups: Sequence[_Answered]) -> Floats:
+    """Standard deviations that hold the part :data:`~midgd.infer.uncertainty.LEVELS` of all errors."""
+    deviations, weights = [], []
+    for group, weight in zip(groups, _weights(groups), strict=True):
+        sd = expected_sd(calibration, group.signs, group.evidence)
+        own = np.abs(group.error[np.isfinite(group.error)]) / np.maximum(sd[np.isfinite(group.error)], 1e-6)
+        deviations.append(own)
+        weights.append(np.full(len(own), weight * len(group.error) / max(len(own), 1)))
+    order = np.argsort(np.concatenate(deviations))
+    below = np.cumsum(np.concatenate(weights)[order])
+    positions = np.searchsorted(below, np.array(LEVELS) * below[-1])
+    return np.concatenate(deviations)[order][np.minimum(positions, len(order) - 1)].astype(np.float32)
 
 
 def predict_held_out(
@@ -70,10 +186,3 @@ def predict_held_out(
         order.append(rows)
     stacked, back = Prediction.concatenate(parts), np.argsort(np.concatenate(order))
     return Prediction(*(getattr(stacked, name)[back] for name in Prediction.__dataclass_fields__))
-
-
-def _root_mean_square(error: NDArray[np.float32], n_measured: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Per feature; the median of the others where too few samples measured it."""
-    sd = np.sqrt((error**2).sum(0) / np.maximum(n_measured, 1))
-    known = n_measured >= MIN_MEASURED
-    return np.where(known, sd, np.median(sd[known]) if known.any() else np.nan).astype(np.float32)

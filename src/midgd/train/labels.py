@@ -54,6 +54,12 @@ class SampleLabels:
         """(n, n_kinds) one where a sample is of a kind."""
         return (self.kind[:, None] == np.array(self.kinds)[None]).astype(np.float32)
 
+    @property
+    def cell_kinds(self) -> NDArray[np.int64]:
+        """Indices of the kinds that are cells: of which most samples are pure."""
+        indicator = self.indicator
+        return np.flatnonzero(self.pure @ indicator > 0.5 * indicator.sum(0))
+
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> SampleLabels:
         """Labels of a subset of samples, by mask or by position."""
         return SampleLabels(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))

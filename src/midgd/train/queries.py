@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from midgd.infer.latents import InferenceOptions, LatentInference
 from midgd.infer.objective import LogPosterior
@@ -73,9 +74,9 @@ def views(
 
 
 @torch.no_grad()
-def read_out(decoder: Decoder, readout: ProfileReadout, queries: Queries) -> Floats:
-    """log1p CPM of miRNAs that a readout gives for queries, (n, n_mirnas)."""
+def read_out(decoder: Decoder, readout: ProfileReadout, queries: Queries, cell: Tensor) -> Floats:
+    """log1p CPM of miRNAs that a readout gives for queries, (n, n_mirnas); ``cell`` (n,) how probably cells."""
     answer = np.zeros((len(queries), readout.sizes["n_mirnas"]), np.float32)
     for rows, view, genes in views(decoder, queries.mrna, queries.latent, with_counts=readout.with_counts):
-        answer[rows] = readout(view, readout.breadth(torch.from_numpy(genes))).numpy()
+        answer[rows] = readout(view.of_cells(cell[rows]), readout.breadth(torch.from_numpy(genes))).numpy()
     return answer

@@ -92,7 +92,7 @@ class CalibratedMidgd(Midgd):
 
     def fit(self, train: PairedData, *, seed: int = 0, extra: Extra | None = None) -> None:
         """Train on the other patients, then measure errors at several depths."""
-        from midgd.train import calibrate
+        from midgd.train import HeldOut, calibrate
 
         patients = train.obs["patient"].astype(str)
         known = np.unique(patients)
@@ -103,7 +103,7 @@ class CalibratedMidgd(Midgd):
         kept = patients.isin(chosen).to_numpy()
         super().fit(train.subset(~kept), seed=seed, extra=others)
         held_out, _ = _mosaic([train.subset(kept)], self.genes_, train.mirnas)
-        self.reference_ = replace(self.reference_, calibration=calibrate(self.reference_, held_out, seed=seed))
+        self.reference_ = replace(self.reference_, calibration=calibrate(HeldOut(self.reference_, held_out), seed=seed))
 
     def predict_interval(self, x: NDArray[Any], genes_present: Mask, level: float) -> tuple[Floats, Floats]:
         """Lower and upper end of the central interval in log1p CPM, (n, n_mirnas), of a Gaussian error."""
