@@ -23,13 +23,11 @@ def test_probabilities_are_a_softmax():
     np.testing.assert_allclose(experts(z), expected, rtol=1e-5)
 
 
-def test_a_kind_adds_from_its_floor_on():
-    experts = random_experts()
-    p = torch.tensor([[0.1, 0.2, 0.7], [0.0, 0.0, 1.0], [0.15, 0.15, 0.14]])
-    part = np.maximum(p.numpy() - 0.15, 0.0) / 0.85
-    np.testing.assert_allclose(experts.added(p), part @ experts.effect.numpy(), atol=1e-5)
-    np.testing.assert_allclose(experts.added(p)[1], experts.effect[2], rtol=1e-5)
-    assert (experts.added(p)[2] == 0).all()
+def test_kinds_add_their_profiles_by_weight():
+    experts, weights = random_experts(), torch.tensor([[0.1, 0.0, 0.7], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+    np.testing.assert_allclose(experts.added(weights), weights.numpy() @ experts.effect.numpy(), atol=1e-5)
+    np.testing.assert_allclose(experts.added(weights)[1], experts.effect[2], rtol=1e-5)
+    assert (experts.added(weights)[2] == 0).all()
 
 
 def test_sizes_rebuild_it():

@@ -61,6 +61,19 @@ def test_contract(few, expected):
     assert midgd.tl.infer_mirna(few.copy()) is None
 
 
+def test_weights_of_the_answer_come_back(few, expected):
+    weights = expected.obsm["mirna_weights"]
+    assert weights.index.equals(few.obs_names) and weights.shape == (few.n_obs, 5)
+    assert weights.to_numpy().min() >= 0 and weights.to_numpy().max() <= 1
+    np.testing.assert_allclose(weights[["deep_map", "shallow_map", "counts_map"]].sum(axis=1), 1.0, atol=1e-6)
+    # 722 genes at some 1,000 molecules: what a gene shows is chance for the most part
+    assert weights["deep_map"].max() < 0.5 and (weights["counts_map"] > 0).all()
+    deeper = few.copy()
+    deeper.X = deeper.X * 100
+    midgd.tl.infer_mirna(deeper, counts="trust")
+    assert (deeper.obsm["mirna_weights"]["deep_map"] > weights["deep_map"]).all()
+
+
 def test_result_can_be_written_and_read(expected, tmp_path):
     expected.write_h5ad(tmp_path / "x.h5ad")
     back = ad.read_h5ad(tmp_path / "x.h5ad")

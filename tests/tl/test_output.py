@@ -38,6 +38,8 @@ def test_file_holds_what_memory_would(toy_query, toy_reference, expected, tmp_pa
     close(found.X, expected.obsm["mirna"].to_numpy())
     close(found.layers["sd"], expected.obsm["mirna_sd"].to_numpy())
     close(found.obsm["X_midgd"], expected.obsm["X_midgd"])
+    close(found.obsm["mirna_weights"], expected.obsm["mirna_weights"].to_numpy())
+    assert list(found.uns["mirna"]["weights"]) == list(expected.obsm["mirna_weights"].columns)
     close(found.obs["mirna_ood"], expected.obs["mirna_ood"])
     assert found.obs_names.equals(expected.obs_names)
     assert found.var_names.tolist() == expected.obsm["mirna"].columns.tolist()

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
-from midgd.nn import View
+from midgd.nn import Profiles, Weights
 from midgd.train import Modality, Mosaic, ReadoutOptions, fit_mature_level, fit_readout
 from midgd.train.arms import fit_arms
 from midgd.train.queries import query
@@ -77,13 +77,13 @@ def test_readout_learns_counted_matures_and_completes_the_others(toy_reference, 
     options = ReadoutOptions(depths=(None,), adaptive=None, rank=60, noise=None)
     pairs = toy_pairs.mosaic()
     profile = torch.tensor(query(decoder, prior, pairs["mrna"], np.eye(len(pairs), dtype=np.float32)).profile)
-    answers = {}
+    answers, deep = {}, Weights(torch.ones(len(profile)), torch.zeros(len(profile)))
     for seen in (True, False):
         mature = Modality.from_mask(switching, np.full(switching.shape, seen))
         mosaic = Mosaic(pairs.modalities | {"mature": mature})
         for name, used in (("own", level), ("other", other)):
             readout = fit_readout(decoder, prior, mosaic, options, used).readout
-            answers[seen, name] = readout(View(profile, torch.ones(len(profile)))).numpy()
+            answers[seen, name] = readout(Profiles(profile), deep).numpy()
     np.testing.assert_array_equal(answers[True, "own"], answers[True, "other"])
     difference = np.abs(answers[False, "own"] - answers[False, "other"])
     assert difference[:, 40:].max() > 0.5 and difference[:, :40].max() < 0.05

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from midgd.infer import Predictor
-from midgd.nn import Decoder, DecoderSpec, GaussianMixture, View, view_of
-from midgd.nn.readout import Counted
+from midgd.infer.profiles import shown_by
+from midgd.nn import Decoder, DecoderSpec, GaussianMixture, ProfileReadout, Profiles, Weights
 from midgd.reference import Reference
 from midgd.train import CellOptions, Modality, Mosaic, ReadoutOptions, SampleLabels, fit_readout
 from midgd.train.cells import completed
@@ -51,6 +51,12 @@ def decoded(decoder: Decoder, latent: np.ndarray) -> np.ndarray:
     return torch.log1p(decoder.log_share(torch.tensor(latent), "mirna").exp() * 1e6).numpy()
 
 
+def answer(readout: ProfileReadout, profile: np.ndarray, deep: float, *, all_genes: float = 1.0) -> torch.Tensor:
+    """What a readout gives for denoised profiles alone, at one weight of the deep map."""
+    n = len(profile)
+    return readout(Profiles(torch.tensor(profile)), Weights(torch.full((n,), deep), torch.zeros(n), all_genes))
+
+
 def test_recovers_a_linear_map(linear):
     decoder, prior, mosaic = linear
     readout = fit_readout(decoder, prior, mosaic.take(np.arange(50)), dataclasses.replace(DEEP, rank=6)).readout
@@ -58,7 +64,7 @@ def test_recovers_a_linear_map(linear):
     profile = queries(decoder, prior, held_out).profile
     truth = log1p_cpm(held_out["mirna"].counts)
     for evidence in (0.0, 1.0):  # learned at one depth only, both maps are the same
-        predicted = readout(View(torch.tensor(profile), torch.full((30,), evidence))).numpy()
+        predicted = answer(readout, profile, evidence).numpy()
         error = ((predicted - truth) ** 2).sum() / ((truth - truth.mean(0)) ** 2).sum()
         assert error < 0.02
 
@@ -76,7 +82,7 @@ def test_equals_primal_ridge_at_full_rank(linear):
         centred = (x - x.mean(0)).astype(float)
         slopes = np.linalg.solve(centred.T @ centred + penalty * np.eye(60), centred.T @ (y - y.mean(0)))
         expected = (query - x.mean(0)) @ slopes + y.mean(0)
-        found = readout(View(torch.tensor(query), torch.full((5,), evidence))).numpy()
+        found = answer(readout, query, evidence).numpy()
         np.testing.assert_allclose(found, expected, atol=5e-3)
 
 
@@ -94,9 +100,7 @@ def test_adaptive_regressions_help_where_one_gene_carries_a_mirna(linear):
     errors = []
     for adaptive in (None, 1.0):
         options = ReadoutOptions(depths=(None,), ridge=0.5, adaptive=adaptive, n_genes=20, rank=16, noise=None)
-        predicted = (
-            fit_readout(decoder, prior, train, options).readout(View(torch.tensor(profile), torch.ones(30))).numpy()
-        )
+        predicted = answer(fit_readout(decoder, prior, train, options).readout, profile, 1.0).numpy()
         errors.append(np.square(predicted - log1p_cpm(mirna)[50:])[:, 5].mean())
     assert errors[1] < 0.8 * errors[0]
 
@@ -118,9 +122,9 @@ def test_genes_that_some_samples_lack_do_not_outvote_the_others(linear):
         slopes = np.linalg.solve(part.T @ part + penalty * np.eye(len(genes)), part.T @ (target - target.mean(0)))
         answers.append(part[:5] @ slopes + target.mean(0))
     np.testing.assert_array_equal(readout.core_genes, np.arange(55))
-    for breadth in (0.0, 1.0):
-        found = readout(View(torch.tensor(profile[:5]), torch.ones(5)), breadth).numpy()
-        expected = answers[0] + breadth / 2 * (answers[1] - answers[0])
+    for all_genes in (0.0, 0.5):
+        found = answer(readout, profile[:5], 1.0, all_genes=all_genes).numpy()
+        expected = answers[0] + all_genes * (answers[1] - answers[0])
         np.testing.assert_allclose(found, expected, atol=5e-3)
 
 
@@ -137,9 +141,9 @@ def test_counts_are_answered_by_ridge_on_draws(linear):
     part = x - x.mean(0)
     penalty = options.draw_ridge * np.square(part).sum() / len(x)
     slopes = np.linalg.solve(part.T @ part + penalty * np.eye(60), part.T @ (y - y.mean(0)))
-    query, none = torch.tensor(x[:5], dtype=torch.float32), torch.zeros(5)
-    own = readout(View(torch.tensor(profile[:5]), none)).numpy()
-    both = readout(View(torch.tensor(profile[:5]), none, Counted(query, torch.full((5,), 0.5)))).numpy()
+    weights = Weights(torch.zeros(5), torch.full((5,), 0.5))
+    own = answer(readout, profile[:5], 0.0).numpy()
+    both = readout(Profiles(torch.tensor(profile[:5]), torch.tensor(x[:5], dtype=torch.float32)), weights).numpy()
     np.testing.assert_allclose(2 * both - own, (x[:5] - x.mean(0)) @ slopes + y.mean(0), atol=5e-3)
 
 
@@ -176,7 +180,7 @@ def test_rank_is_a_limit_and_a_larger_one_fits_better(linear):
         readout = fit_readout(decoder, prior, mosaic, dataclasses.replace(DEEP, rank=rank)).readout
         maps = readout.wide.denoised.basis @ readout.wide.denoised.slopes[0]
         assert readout.wide.denoised.rank == rank and torch.linalg.matrix_rank(maps, rtol=1e-4) <= rank
-        errors.append(((readout(View(torch.tensor(profile), torch.zeros(80))).numpy() - truth) ** 2).mean())
+        errors.append(((answer(readout, profile, 0.0).numpy() - truth) ** 2).mean())
     assert errors[0] > errors[1] > errors[2]
 
 
@@ -198,7 +202,7 @@ def test_unmeasured_mirna_is_completed_by_the_decoder(linear):
     readout = fit_readout(decoder, prior, partly, dataclasses.replace(DEEP, rank=8)).readout
     seen_as = queries(decoder, prior, mosaic)
     profile, expected = seen_as.profile, decoded(decoder, seen_as.latent)[:, 7].mean()
-    found = readout(View(torch.tensor(profile), torch.ones(80))).numpy()[:, 7]
+    found = answer(readout, profile, 1.0).numpy()[:, 7]
     assert expected > 1.0
     np.testing.assert_allclose(found.mean(), expected, atol=1e-2)
 
@@ -215,7 +219,7 @@ def test_queries_follow_the_patterns(linear):
     row, genes = mosaic["mrna"].take(np.array([2])).counts[:, :40], torch.arange(40)
     infer = Predictor(_reference(decoder, prior), np.arange(40)).infer
     log_share = decoder.log_share(infer(row).z, "mrna")
-    expected = view_of(decoder.head("mrna"), log_share, torch.tensor(row), genes).profile
+    expected = shown_by(decoder.head("mrna"), log_share, torch.tensor(row), genes).profiles.denoised
     np.testing.assert_allclose(profile[2], expected[0], atol=1e-3)
 
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from midgd.nn import ProfileReadout, View
-from midgd.nn.readout import Counted
+from midgd.nn import ProfileReadout, Profiles, Weights
 from midgd.train import Modality
 from midgd.train.smooth import known_profiles, smooth, smoother
 
@@ -51,10 +50,10 @@ def test_deep_samples_are_smoothed_and_shallow_ones_are_not(n_core):
     for maps in filter(None, (readout.wide, readout.core)):
         maps.denoised.intercepts.add_(5.0)
     profile, outputs = torch.rand(7, 10), np.array([0, 1, 2, 4, 5, 7])
-    ends = [View(profile, torch.full((7,), e), Counted(profile / 2, torch.full((7,), 0.3))) for e in (0.0, 1.0)]
-    before = [readout(view).numpy() for view in ends]
+    ends = [Weights(torch.full((7,), deep), torch.full((7,), 0.3), 0.5) for deep in (0.0, 1.0)]
+    before = [readout(Profiles(profile, profile / 2), weights).numpy() for weights in ends]
     smooth(readout, PROFILES, outputs, 0.3)
-    shallow, deep = (readout(view).numpy() for view in ends)
+    shallow, deep = (readout(Profiles(profile, profile / 2), weights).numpy() for weights in ends)
     np.testing.assert_array_equal(shallow, before[0])
     expected, found = before[1].copy(), smoother(PROFILES, 0.3)
     expected[:, outputs] = before[1][:, outputs] @ found.slopes + found.intercept

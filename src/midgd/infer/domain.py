@@ -5,9 +5,9 @@ kinds that have the same evidence.
 
 *Misfit*: the log of the squared deviations of the counts from the decoded means relative to their expectation,
 
-    log [ sum_g (x_g - m_g)^2 / (1 + m_g / r_g)  /  sum_g m_g ],
+    log [ sum_g (x_g - m_g)^2 / v_g  /  sum_g m_g ],
 
-about 0 where the negative binomial holds. Permuted genes raise it.
+with the head's ratio v of variance to mean: about 0 where its likelihood holds. Permuted genes raise it.
 
 *Surprise*: by how many nats a molecule is less likely than the decoded shares expect of their own molecules,
 
@@ -52,7 +52,7 @@ def misfit(head: CountHead, log_share: Tensor, counts: Tensor, genes: Tensor) ->
     """Misfit of every sample, (n,), from log shares over the G genes present and their counts, both (n, G)."""
     mean = log_share.exp().mul_(counts.sum(1, keepdim=True))
     total = mean.sum(1).clamp_min(1e-9)
-    excess = (counts - mean).square_().div_(mean.div_(head.dispersion[genes]).add_(1.0)).sum(1)
+    excess = (counts - mean).square_().div_(head.variance_ratio(mean, genes)).sum(1)
     return (excess / total).clamp_min(1e-9).log()
 
 

@@ -15,8 +15,9 @@ from midgd.infer.domain import Signs, ambiguity, misfit, out_of_domain, surprise
 from midgd.infer.latents import InferenceOptions, LatentInference
 from midgd.infer.objective import LogPosterior
 from midgd.infer.parallel import Counts, map_rows
+from midgd.infer.profiles import shown_by
 from midgd.infer.uncertainty import expected_sd
-from midgd.nn import view_of
+from midgd.infer.weights import mixing_weights, parts_of_answer
 from midgd.nn.readout import MILLION
 from midgd.reference.reference import Calibration, Reference
 
@@ -36,7 +37,7 @@ class Prediction:
         a readout those of a level add up to about 1: every log share is predicted by itself, and forcing the sum would
         hand the errors of the few abundant miRNAs on to all others.
     evidence
-        (n,) share of evidence in single genes, see :mod:`midgd.nn.readout`.
+        (n,) mean reliability of single genes, see :meth:`midgd.nn.CountHead.posterior_rate`.
     misfit, surprise, ambiguity
         (n,) how unlike the samples that the model knows, see :mod:`midgd.infer.domain`.
     converged
@@ -45,6 +46,8 @@ class Prediction:
         (n,) index of the kind of sample that the latent is most like, -1 without kinds or counts.
     kind_probability
         (n,) its probability among all kinds of the reference, NaN where there is none.
+    weights
+        (n, 5) parts of the answer, see :data:`midgd.infer.weights.PARTS`; (n, 0) without a readout.
     """
 
     latent: NDArray[np.float32]
@@ -56,6 +59,7 @@ class Prediction:
     converged: NDArray[np.bool_]
     kind: NDArray[np.int64]
     kind_probability: NDArray[np.float32]
+    weights: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.share)
@@ -103,7 +107,7 @@ class Predictor:
         self.genes = torch.from_numpy(genes).to(self.device)
         self.decoder, self.prior = reference.decoder.to(self.device), reference.prior.to(self.device)
         self.readout = None if reference.readout is None else copy.deepcopy(reference.readout).to(self.device)
-        self.breadth = 0.0 if self.readout is None else self.readout.breadth(self.genes)
+        self.part_of_others = None if self.readout is None else self.readout.part_of_others(self.genes)
         self.kinds = None if reference.kinds is None else copy.deepcopy(reference.kinds).to(self.device)
         self.everything = len(genes) == self.decoder.head("mrna").n_features
         posterior = LogPosterior(self.decoder, self.prior, self.genes, device=self.device)
@@ -124,33 +128,47 @@ class Predictor:
             n = rows.stop - rows.start
             z[:n] = optimum.z[rows]
             parts.append([tensor[:n].cpu().numpy() for tensor in self._decode(z, batch)])
-        share, evidence, *signs, kind, probability = (np.concatenate(a) for a in zip(*parts, strict=True))
+        share, weights, evidence, *signs, kind, probability = (np.concatenate(a) for a in zip(*parts, strict=True))
         latent, converged = optimum.z.cpu().numpy(), optimum.converged.cpu().numpy()
-        return Prediction(latent, share, evidence, signs[0], signs[1], signs[2], converged, kind, probability)
+        return Prediction(latent, share, evidence, signs[0], signs[1], signs[2], converged, kind, probability, weights)
 
     def _decode(self, z: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, ...]:
-        """Shares of miRNAs, evidence, the three signs, nearest kind and its probability."""
+        """Shares of miRNAs, parts of the answer, reliability, the three signs, nearest kind and its probability."""
         head = self.decoder.head("mrna")
         features = self.decoder(z)
         log_share = head.log_share(features)
         with_counts = self.readout is not None and self.readout.with_counts
         present_genes = None if self.everything else self.genes
-        view = view_of(head, log_share, batch.counts, present_genes, with_counts=with_counts)
-        empty = batch.library[:, 0] == 0
-        kind, probability = torch.full_like(empty, -1, dtype=torch.long), torch.full_like(view.evidence, torch.nan)
-        added, unsure = None, torch.full_like(view.evidence, torch.nan)
-        if self.kinds is not None:
-            probabilities = self.kinds(z)
-            added, view = self.kinds.added(probabilities), view.of_cells(probabilities @ self.kinds.is_cell)
-            highest, unsure = probabilities.max(1), ambiguity(probabilities)
-            kind, probability = kind.where(empty, highest.indices), probability.where(empty, highest.values)
+        shown = shown_by(head, log_share, batch.counts, present_genes, with_counts=with_counts)
+        kinds = None if self.kinds is None else self.kinds(z)
+        cell = None if self.kinds is None or kinds is None else kinds @ self.kinds.is_cell
         if self.readout is None:
             share = self.decoder.head("mirna").log_share(features).exp()
+            parts = share[:, :0]
         else:
-            share = self.readout(view, self.breadth, added).expm1() / MILLION
+            weights = mixing_weights(shown.reliability, shown.molecules, self.part_of_others, kinds, cell)
+            added = None if self.kinds is None or weights.kinds is None else self.kinds.added(weights.kinds)
+            share = self.readout(shown.profiles, weights, added).expm1() / MILLION
+            parts = parts_of_answer(weights, with_counts=with_counts)
         present = log_share if self.everything else torch.log_softmax(log_share[:, self.genes], 1)
-        unlike, unexpected = misfit(head, present, batch.counts, self.genes), surprise(present, batch.counts)
-        return share, view.evidence, unlike, unexpected, unsure, kind, probability
+        signs = misfit(head, present, batch.counts, self.genes), surprise(present, batch.counts), _ambiguity(kinds, z)
+        return share, parts, shown.reliability, *signs, *_nearest(kinds, batch.library[:, 0] == 0)
+
+
+def _ambiguity(kinds: torch.Tensor | None, z: torch.Tensor) -> torch.Tensor:
+    return torch.full_like(z[:, 0], torch.nan) if kinds is None else ambiguity(kinds)
+
+
+def _nearest(kinds: torch.Tensor | None, empty: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The most probable kind and its probability, (n,) each; -1 and NaN for empty rows and without kinds."""
+    kind, probability = (
+        torch.full_like(empty, -1, dtype=torch.long),
+        torch.full(empty.shape, torch.nan).to(empty.device),
+    )
+    if kinds is None:
+        return kind, probability
+    highest = kinds.max(1)
+    return kind.where(empty, highest.indices), probability.where(empty, highest.values)
 
 
 def sample_kind_of(reference: Reference, prediction: Prediction) -> str:

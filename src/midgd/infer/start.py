@@ -1,13 +1,8 @@
-r"""Where the search for a latent starts.
+"""Where the search for a latent starts.
 
-One Fisher scoring step from the centre of the prior, on a scale that no count can blow up. The score of a negative
-binomial gene by its log mean is :math:`r (x - m) / (r + m)`; in a deep sample it is as large as x, and the step
-diverges. Its logarithmic relative
-
-.. math:: \omega_g = r_g \log \frac{x_g + r_g}{m_g + r_g}
-
-is the same to first order, and for deep counts :math:`r \log(x / m)`, the step of a log-normal model. An encoder, where
-the reference has one, corrects this step for what it leaves out.
+One Fisher scoring step from the centre of the prior, with the head's damped score: in a deep sample the score itself is
+as large as the counts, and the step diverges. An encoder, where the reference has one, corrects this step for what it
+leaves out.
 """
 
 from __future__ import annotations
@@ -35,7 +30,7 @@ class Starts:
 
     def __init__(self, posterior: LogPosterior, encoder: LatentEncoder | None = None) -> None:
         self.encoder = encoder
-        prior = posterior.prior
+        prior, self.head = posterior.prior, posterior.head
         self.centre, self.means = prior.mean.detach(), prior.means.detach()
         direction, log_share = posterior.linearised
         self.direction, self.share = direction.T.contiguous(), log_share.exp()
@@ -65,7 +60,6 @@ class Starts:
         return torch.cat([step, torch.softmax(behind, 1), behind / library, library.log(), n_genes], 1)
 
     def _scoring_step(self, batch: Batch) -> Tensor:
-        r = batch.posterior.dispersion
-        expected = torch.mul(self.share, batch.library, out=batch.work.share).add_(r)
-        score = torch.add(batch.counts, r, out=batch.work.other).div_(expected).log_().mul_(r)
+        mean = torch.mul(self.share, batch.library, out=batch.work.share)
+        score = self.head.damped_score(batch.counts, mean, out=batch.work.of_head.other)
         return batch.precondition(score @ self.direction + self.prior_grad)

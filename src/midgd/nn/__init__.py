@@ -5,7 +5,7 @@ from midgd.nn.encoder import LatentEncoder
 from midgd.nn.heads import HEADS, CountHead, NegativeBinomialHead, ZeroInflatedNegativeBinomialHead
 from midgd.nn.kinds import KindExperts
 from midgd.nn.prior import GaussianMixture
-from midgd.nn.readout import ProfileReadout, View, view_of
+from midgd.nn.readout import ProfileReadout, Profiles, Weights
 
 __all__ = [
     "HEADS",
@@ -17,7 +17,7 @@ __all__ = [
     "LatentEncoder",
     "NegativeBinomialHead",
     "ProfileReadout",
-    "View",
+    "Profiles",
+    "Weights",
     "ZeroInflatedNegativeBinomialHead",
-    "view_of",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from midgd.nn import Decoder, DecoderSpec, GaussianMixture, ZeroInflatedNegativeBinomialHead
+from midgd.nn import Decoder, DecoderSpec, GaussianMixture
 from midgd.nn.heads import CountHead
 from midgd.reference._paper_parts import Affine, Head, Mixture, Trunk, check_growth
 
@@ -80,15 +80,14 @@ def _fill_head(target: CountHead, head: Head, last: Affine | None, features_at_c
     shares = _after(last, head.shares)
     _fill(target.weight, shares.weight.T)
     target.bias.copy_(shares.bias)
-    target.log_dispersion.copy_(head.log_r)
-    if not isinstance(target, ZeroInflatedNegativeBinomialHead):
-        return
+    target.get_parameter("log_dispersion").copy_(head.log_r)
+    zero_logit = head.zero_logit
     if head.zero_map is not None:
         # No part of the shares or of the latents: its value at the centre of the prior is near enough.
         zero = _after(last, head.zero_map)
-        target.zero_logit.copy_(features_at_centre[0, : zero.weight.shape[1]] @ zero.weight.T + zero.bias)
-    elif head.zero_logit is not None:
-        target.zero_logit.copy_(head.zero_logit)
+        zero_logit = features_at_centre[0, : zero.weight.shape[1]] @ zero.weight.T + zero.bias
+    if zero_logit is not None:
+        target.get_parameter("zero_logit").copy_(zero_logit)
 
 
 def _after(last: Affine | None, layer: Affine) -> Affine:

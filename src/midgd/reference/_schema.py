@@ -136,7 +136,7 @@ _DECODER: dict[str, Check] = {
     "n_hidden": whole(0, 1_000_000),
     "n_layers": whole(0, 100),
     "skip": either(True, False),
-    "likelihoods": maybe(map_of(either(*HEADS))),
+    "likelihoods": maybe(map_of(lambda value, where: either(*HEADS)(value, where))),  # with those of the user
     "dispersion_floor": number(0.0, 1e6),
     "activation": either(*ACTIVATIONS),
 }

@@ -97,7 +97,8 @@ def infer_mirna(
         four times as fast, and close (the model card has the loss).
     output
         File ``.zarr`` or ``.h5ad`` to write the results to, chunk by chunk, instead of into ``adata``: an AnnData of
-        miRNAs with ``obsm["X_midgd"]``, ``obs["mirna_ood"]`` and, with ``uncertainty=True``, ``layers["sd"]``. Called
+        miRNAs with ``obsm["X_midgd"]``, ``obsm["mirna_weights"]`` (an array; the names of its columns are in ``uns``),
+        ``obs["mirna_ood"]`` and, with ``uncertainty=True``, ``layers["sd"]``. Called
         again after an interruption, it goes on where it stopped (the counts must be the same: only their names and
         shape are compared).
     counts
@@ -112,7 +113,8 @@ def infer_mirna(
     Returns
     -------
     None for AnnData (a copy with ``copy=True``) and with ``output=``; for a DataFrame a DataFrame of miRNAs, whose
-    ``attrs["midgd"]`` has the fields ``ood``, ``nearest``, ``latent``, ``sd`` and ``provenance``. The AnnData gets
+    ``attrs["midgd"]`` has the fields ``ood``, ``nearest``, ``latent``, ``weights``, ``sd`` and ``provenance``. The
+    AnnData gets
 
     ``obsm[key_added]``
         DataFrame float32, cells x miRNAs.
@@ -124,6 +126,13 @@ def infer_mirna(
     ``obs[f"{key_added}_nearest"]``, ``obs[f"{key_added}_nearest_probability"]``
         The kind of cell, tissue or tumour in the reference that the row is nearest to, and its probability among all of
         them: what the answer is built on. Near 1 the row is like that kind, at 0.3 it is like several or like none.
+    ``obsm[f"{key_added}_weights"]``
+        How each row's answer was mixed, five numbers from 0 to 1. ``deep_map``, ``shallow_map`` and ``counts_map`` are
+        the parts of the map for deep samples, of the one for shallow samples and of the one from the counts as they
+        are; they sum to 1. ``deep_map`` is near 1 where the counts of single genes can be trusted, and near 0 in
+        shallow cells, whose answer rests on the latent. ``all_genes`` is the part that was answered from all genes and
+        not from the core genes alone; ``kinds`` is how much of the profiles of known kinds was added. Not for models
+        without a readout.
     ``obsm[f"{key_added}_sd"]``
         Standard deviations in the same units, with ``uncertainty=True``.
     ``uns[key_added]``

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from midgd.settings import logger
 
-PLACES = {"values": "X", "latent": "obsm/X_midgd", "sd": "layers/sd"}
+PLACES = {"values": "X", "latent": "obsm/X_midgd", "weights": "obsm/mirna_weights", "sd": "layers/sd"}
 ROWS = 1_024
 NOTE = "progress.json"
 

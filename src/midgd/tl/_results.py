@@ -14,6 +14,7 @@ from midgd import __version__
 from midgd.features import GeneReport
 from midgd.infer import predict
 from midgd.infer.predict import Prediction, at_level, in_units
+from midgd.infer.weights import PARTS
 from midgd.reference import Reference
 from midgd.settings import logger
 
@@ -36,6 +37,7 @@ class Details(dict[str, Any]):
         self.nearest = pd.DataFrame(obs_columns(arrays, provenance, "mirna"), values.index).iloc[:, 1:]
         self.latent = pd.DataFrame(arrays["latent"], values.index)
         self.sd = pd.DataFrame(arrays["sd"], values.index, values.columns) if "sd" in arrays else None
+        self.weights = pd.DataFrame(arrays["weights"], values.index, PARTS) if "weights" in arrays else None
         self.provenance = provenance
 
     def __eq__(self, other: object) -> bool:
@@ -48,13 +50,15 @@ class Details(dict[str, Any]):
 def result_arrays(
     model: Reference, prediction: Prediction, level: str, units: str, with_sd: bool, sample_kind: str = "tissue"
 ) -> dict[str, NDArray[Any]]:
-    """Values at a level and in units, latents, out-of-domain scores, nearest kinds and, if asked for, deviations."""
+    """Values at a level and in units, latents, scores, nearest kinds, weights and, if asked for, deviations."""
     values = in_units(at_level(model, prediction.share, level), units)
     ood = predict.domain_score(model, prediction, sample_kind)
     arrays: dict[str, NDArray[Any]] = {"values": values, "latent": prediction.latent, "ood": ood}
     if model.kind_names:
         arrays["nearest"] = prediction.kind
         arrays["nearest_probability"] = prediction.kind_probability
+    if model.readout is not None:
+        arrays["weights"] = prediction.weights
     if with_sd:
         arrays["sd"] = predict.uncertainty(model, prediction, level, units, sample_kind)
     return arrays
@@ -72,6 +76,7 @@ def provenance(
         "midgd_version": __version__,
         "sample_kind": sample_kind,
         "kinds": np.array(model.kind_names, dtype=str),
+        "weights": np.array(PARTS, dtype=str),
         "genes": genes.to_dict(),
         # One table: tools that merge uns part by part cannot mix the miRNAs of one reference with those of another.
         "mirnas": pd.DataFrame({"accession": table["accession"]} | accuracy, index=table["name"]),
@@ -132,6 +137,8 @@ def write_obsm(
         ("uns", key): uns,
     }
     new |= {("obs", name): values for name, values in obs_columns(arrays, uns, key).items()}
+    if "weights" in arrays:
+        new["obsm", f"{key}_weights"] = pd.DataFrame(arrays["weights"], cells, PARTS)
     if "sd" in arrays:
         new["obsm", f"{key}_sd"] = pd.DataFrame(arrays["sd"], cells, names)
     _clear(adata, key)
@@ -150,7 +157,7 @@ def obs_columns(arrays: Mapping[str, NDArray[Any]], uns: Mapping[str, Any], key:
 
 def _places(key: str) -> list[tuple[str, str]]:
     """All that a result can consist of."""
-    obsm = [("obsm", name) for name in (key, f"{key}_sd", latent_key(key))]
+    obsm = [("obsm", name) for name in (key, f"{key}_sd", f"{key}_weights", latent_key(key))]
     return [*obsm, *(("obs", f"{key}_{name}") for name in ("ood", *NEAREST)), ("uns", key)]
 
 

@@ -137,8 +137,7 @@ class _Trainer:
 
     def _make_optimisers(self) -> None:
         o = self.options
-        named = list(self.decoder.named_parameters())
-        self.dispersions = [p for name, p in named if name.endswith(("dispersion", "zero_logit"))]
+        self.dispersions = [p for name in self.decoder.heads for p in self.decoder.head(name).likelihood_parameters()]
         self.weights = [p for p in self.decoder.parameters() if all(p is not q for q in self.dispersions)]
         groups = [
             {"params": self.weights, "lr": o.lr_decoder, "weight_decay": o.weight_decay},

@@ -12,7 +12,9 @@ from torch import Tensor
 
 from midgd.infer.latents import InferenceOptions, LatentInference
 from midgd.infer.objective import LogPosterior
-from midgd.nn import Decoder, GaussianMixture, ProfileReadout, View, view_of
+from midgd.infer.profiles import Shown, shown_by
+from midgd.infer.weights import mixing_weights
+from midgd.nn import Decoder, GaussianMixture, ProfileReadout
 from midgd.train.mosaic import Modality
 
 Floats = NDArray[np.float32]
@@ -54,15 +56,15 @@ def query(decoder: Decoder, prior: GaussianMixture, mrna: Modality, parts: Float
         posterior = LogPosterior(decoder, prior, torch.from_numpy(genes))
         latent[rows] = LatentInference(posterior, COARSE)(mrna.counts[np.ix_(rows, genes)]).z
     profile = np.zeros((len(parts), mrna.n_features), np.float32)
-    for rows, view, _ in views(decoder, mrna, latent):
-        profile[rows] = view.profile.numpy()
+    for rows, shown, _ in blocks(decoder, mrna, latent):
+        profile[rows] = shown.profiles.denoised.numpy()
     return Queries(mrna, parts, latent, profile)
 
 
-def views(
+def blocks(
     decoder: Decoder, mrna: Modality, latent: Floats, *, with_counts: bool = False
-) -> Iterator[tuple[NDArray[np.int64], View, NDArray[np.int64]]]:
-    """What samples show at their latents, in blocks of samples that measured the same genes: rows, view, genes."""
+) -> Iterator[tuple[NDArray[np.int64], Shown, Tensor]]:
+    """What samples show at their latents, in blocks of samples that measured the same genes: rows, shown, genes."""
     for group, genes in mrna.groups(np.arange(len(latent))):
         everything, index = len(genes) == mrna.n_features, torch.from_numpy(genes)
         for start in range(0, len(group), BLOCK):
@@ -70,13 +72,15 @@ def views(
             counts = torch.from_numpy(np.ascontiguousarray(mrna.counts[np.ix_(rows, genes)]))
             log_share = decoder.log_share(torch.from_numpy(latent[rows]), "mrna")
             present = None if everything else index
-            yield rows, view_of(decoder.head("mrna"), log_share, counts, present, with_counts=with_counts), genes
+            yield rows, shown_by(decoder.head("mrna"), log_share, counts, present, with_counts=with_counts), index
 
 
 @torch.no_grad()
 def read_out(decoder: Decoder, readout: ProfileReadout, queries: Queries, cell: Tensor) -> Floats:
     """log1p CPM of miRNAs that a readout gives for queries, (n, n_mirnas); ``cell`` (n,) how probably cells."""
     answer = np.zeros((len(queries), readout.sizes["n_mirnas"]), np.float32)
-    for rows, view, genes in views(decoder, queries.mrna, queries.latent, with_counts=readout.with_counts):
-        answer[rows] = readout(view.of_cells(cell[rows]), readout.breadth(torch.from_numpy(genes))).numpy()
+    for rows, shown, genes in blocks(decoder, queries.mrna, queries.latent, with_counts=readout.with_counts):
+        others = readout.part_of_others(genes)
+        weights = mixing_weights(shown.reliability, shown.molecules, others, cell=cell[rows])
+        answer[rows] = readout(shown.profiles, weights).numpy()
     return answer

@@ -1,0 +1,48 @@
+"""Every mixing weight against its rule."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from midgd.infer.weights import PARTS, mixing_weights, parts_of_answer
+
+SURE, DEEP = torch.tensor([0.0, 0.3, 1.0]), torch.tensor([0.0, 1e3, 1e9])
+
+
+def test_reliable_genes_have_the_weight_of_their_reliability():
+    torch.testing.assert_close(mixing_weights(SURE, DEEP).deep, SURE)
+
+
+def test_counts_have_a_quarter_at_a_thousand_molecules_and_half_at_most():
+    torch.testing.assert_close(mixing_weights(SURE, DEEP).counts, torch.tensor([0.0, 0.25, 0.5]))
+
+
+@pytest.mark.parametrize(("others", "expected"), [(None, 1.0), (0.0, 0.0), (0.2, 0.2), (0.5, 0.5), (1.0, 0.5)])
+def test_all_genes_count_half_from_half_of_the_genes_beside_the_core(others, expected):
+    assert mixing_weights(SURE, DEEP, others).all_genes == pytest.approx(expected)
+
+
+def test_a_kind_adds_from_its_floor_on():
+    p = torch.tensor([[0.1, 0.2, 0.7], [0.0, 0.0, 1.0], [0.15, 0.15, 0.14]])
+    found = mixing_weights(SURE, DEEP, None, p).kinds
+    np.testing.assert_allclose(found, np.maximum(p.numpy() - 0.15, 0.0) / 0.85, atol=1e-6)
+    assert found[1, 2] == 1.0 and (found[2] == 0).all()
+
+
+@given(
+    reliability=st.floats(0, 1),
+    molecules=st.floats(0, 1e8),
+    others=st.none() | st.floats(0, 1),
+    with_counts=st.booleans(),
+)
+def test_parts_of_the_maps_sum_to_one(reliability, molecules, others, with_counts):
+    weights = mixing_weights(torch.tensor([reliability]), torch.tensor([molecules]), others)
+    (parts,) = parts_of_answer(weights, with_counts=with_counts)
+    assert len(parts) == len(PARTS) and bool(((parts >= 0) & (parts <= 1)).all())
+    assert float(parts[:3].sum()) == pytest.approx(1.0, abs=1e-6)
+    assert with_counts or parts[PARTS.index("counts_map")] == 0
+    assert parts[PARTS.index("kinds")] == 0

@@ -1,0 +1,99 @@
+"""What inference asks a head, against scipy and against the general formulas of the base class."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import nbinom
+
+from midgd.nn import HEADS, CountHead
+
+N, G = 6, 5
+MEAN = torch.tensor(np.random.default_rng(0).gamma(0.5, 20.0, (N, G)))
+COUNTS = torch.tensor(np.random.default_rng(1).poisson(MEAN.numpy())).double()
+COUNTS[0, :2] = 0.0
+
+
+@pytest.fixture(params=["nb", "zinb"])
+def head(request) -> CountHead:
+    torch.manual_seed(0)
+    head = HEADS[request.param](3, G, dispersion_floor=0.1).double()
+    for parameter in head.parameters():
+        torch.nn.init.normal_(parameter, 0.0, 0.7)
+    return head.requires_grad_(False)
+
+
+def zero_chance(head: CountHead) -> np.ndarray:
+    """Probability of inflation, (G,)."""
+    return torch.sigmoid(head.zero_logit).numpy() if hasattr(head, "zero_logit") else np.zeros(G)
+
+
+def test_likelihood_and_score_are_those_of_log_prob(head):
+    library = torch.full((N, 1), 300.0).double()
+    pairs = []
+    for mean in (MEAN, MEAN.flip(0)):
+        share = mean / library
+        own, general = (
+            function(head, COUNTS, share, library)
+            for function in (type(head).log_likelihood_and_score, CountHead.log_likelihood_and_score)
+        )
+        torch.testing.assert_close(own[1], general[1], rtol=1e-9, atol=1e-9)
+        pairs.append(own[0] - general[0])
+    torch.testing.assert_close(pairs[0], pairs[1])  # a constant apart
+
+
+def test_score_is_the_derivative_by_the_log_mean(head):
+    log_mean, step = MEAN.log(), 1e-6
+    upper, lower = (head.log_prob(COUNTS, log_mean + shift) for shift in (step, -step))
+    _, score = head.log_likelihood_and_score(COUNTS, MEAN, torch.ones(N, 1).double())
+    torch.testing.assert_close(score, (upper - lower) / (2 * step), rtol=1e-5, atol=1e-6)
+
+
+def test_chance_of_zero_equals_scipy(head):
+    r, inflated = head.dispersion.numpy(), zero_chance(head)
+    expected = inflated + (1 - inflated) * nbinom.pmf(0, r, r / (r + MEAN.numpy()))
+    np.testing.assert_allclose(head.chance_of_zero(MEAN), expected, rtol=1e-10)
+
+
+def test_variance_and_information_are_those_of_the_counts(head):
+    r, mean = head.dispersion.numpy(), MEAN.numpy()
+    np.testing.assert_allclose(head.variance_ratio(MEAN), nbinom.var(r, r / (r + mean)) / mean, rtol=1e-10)
+    x = np.arange(20_000)[:, None]
+    chance = nbinom.pmf(x, r, r / (r + mean[0]))
+    score = (x - mean[0]) * r / (r + mean[0])
+    np.testing.assert_allclose(head.information(MEAN)[0], (chance * score**2).sum(0), rtol=1e-6)
+    torch.testing.assert_close(head.information(MEAN), CountHead.information(head, MEAN))
+
+
+def test_posterior_rate_is_the_best_linear_estimate(head):
+    r = head.dispersion
+    own, general = head.posterior_rate(COUNTS, MEAN.clone()), CountHead.posterior_rate(head, COUNTS, MEAN)
+    torch.testing.assert_close(own.factor, (COUNTS + r) / (MEAN + r))
+    torch.testing.assert_close(own.factor, general.factor)
+    torch.testing.assert_close(own.reliability, general.reliability)
+
+
+def test_damped_score_is_the_score_to_first_order_and_no_count_blows_it_up(head):
+    near = MEAN * (1.0 + 1e-5)
+    expected = (near - MEAN) / head.variance_ratio(MEAN)
+    for function in (type(head).damped_score, CountHead.damped_score):
+        torch.testing.assert_close(function(head, near, MEAN.clone()), expected, rtol=1e-4, atol=1e-12)
+        huge = function(head, MEAN * 1e6, MEAN.clone()) / (MEAN + head.dispersion)
+        assert huge.max() < 100.0
+
+
+def test_questions_about_some_features_use_their_parameters(head):
+    measured = torch.tensor([3, 0])
+    for name in ("variance_ratio", "information", "chance_of_zero"):
+        ask = getattr(head, name)
+        torch.testing.assert_close(ask(MEAN[:, measured], measured), ask(MEAN)[:, measured])
+    part, features = head.only(measured), torch.randn(N, 3).double()
+    torch.testing.assert_close(part.log_share(features), head.log_share(features, measured))
+    torch.testing.assert_close(part.chance_of_zero(MEAN[:, measured]), head.chance_of_zero(MEAN)[:, measured])
+    assert part.n_features == 2 and head.n_features == G and not any(p.requires_grad for p in part.parameters())
+
+
+def test_likelihood_parameters_are_those_that_shares_do_not_depend_on(head):
+    names = {name for name, p in head.named_parameters() if any(p is q for q in head.likelihood_parameters())}
+    assert names == {"log_dispersion"} | ({"zero_logit"} if hasattr(head, "zero_logit") else set())
