@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from dev_data import Pairs
 from midgd.bench.cells import Kind, LabelPairs, MicroRnaome, Profiles, label_pairs, load_kinds
 from midgd.bench.cells.mirnas import TIED, mean_of_studies
 from midgd.bench.cells.pairs import PAIR_WEIGHT
+from midgd.bench.cells.profiles import SINGLE_CELL
 from midgd.features import GeneVocabulary
 from midgd.reference.reference import Arms
 from midgd.train import MatureLevel, Modality, Mosaic, SampleLabels, remove_offset, stem_loops_of
@@ -77,22 +79,38 @@ class CellData:
     def on_standard(self, profile: np.ndarray) -> np.ndarray:
         return remove_offset(profile, self.offset)
 
-    def pairs(self, without_tables: tuple[str, ...] = ()) -> LabelPairs:
+    def pairs(
+        self,
+        without_tables: tuple[str, ...] = (),
+        allowed: Callable[[Kind, int], bool] = lambda kind, study: True,
+    ) -> LabelPairs:
         return label_pairs(
             self.kinds.values(),
             self.profiles,
             self.mirnas,
             on_standard=self.on_standard,
             without_tables=without_tables,
+            allowed=allowed,
         )
 
-    def single_cells(self, tables: tuple[str, ...], arms: Arms, mean: np.ndarray) -> Mosaic:
-        """Cells of known types of some tables, with the miRNA of the sorted type."""
-        mrna, measured, log_cpm = [], [], []
-        for kind in self.kinds.values():
+    def bulk(self, arms: Arms, mean: np.ndarray, of: Callable[[Kind], bool]) -> tuple[Mosaic, np.ndarray]:
+        """Bulk profiles of some kinds, with the miRNA of the same kinds, and the kinds."""
+        pairs = self.pairs(tuple(SINGLE_CELL), lambda kind, study: of(kind))
+        mirna = _both_levels(pairs.log_cpm, arms, mean)
+        parts = {"mrna": (pairs.mrna, pairs.measured)} | mirna
+        mosaic = Mosaic({name: Modality.from_mask(*values) for name, values in parts.items()})
+        return mosaic, pairs.obs["kind"].to_numpy(str)
+
+    def single_cells(
+        self, tables: tuple[str, ...], arms: Arms, mean: np.ndarray, of: Callable[[Kind], bool] = lambda kind: True
+    ) -> tuple[Mosaic, np.ndarray]:
+        """Cells of known types of some tables, with the miRNA of the sorted type, and the kinds."""
+        mrna, measured, log_cpm, names = [], [], [], []
+        for kind in filter(of, self.kinds.values()):
             for source in kind.mrna:
                 table, _, row = source.partition(":")
                 if table in tables:
+                    names += [kind.name] * int((self.profiles.table(table)[2] == row).sum())
                     values, known, labels = self.profiles.table(table)
                     own = labels == row
                     target = self.on_standard(mean_of_studies(self.mirnas.by_study(kind.mirna)))
@@ -101,7 +119,8 @@ class CellData:
                     log_cpm.append(np.repeat(target[None], own.sum(), 0))
         mirna = _both_levels(np.concatenate(log_cpm), arms, mean)
         cells = Modality.from_mask(np.concatenate(mrna), np.concatenate(measured))
-        return Mosaic({"mrna": cells} | {name: Modality.from_mask(*values) for name, values in mirna.items()})
+        both = {name: Modality.from_mask(*values) for name, values in mirna.items()}
+        return Mosaic({"mrna": cells} | both), np.array(names, str)
 
 
 def _both_levels(log_cpm: np.ndarray, arms: Arms, mean: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:

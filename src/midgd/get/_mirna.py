@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from anndata import AnnData
+from numpy.typing import NDArray
 
 from midgd.get._carry import carried_obsm, carried_obsp, carried_uns
 from midgd.settings import logger
 from midgd.tl._results import mirna_var, result_uns
 
 
-def mirna(adata: AnnData, key: str = "mirna") -> AnnData:
+def mirna(adata: AnnData, key: str = "mirna", *, min_accuracy: float | None = None) -> AnnData:
     """Inferred miRNAs as an AnnData, so that any scanpy function works on them.
 
     What the cells have comes along: ``obs``, embeddings as ``X_umap``, spatial coordinates, graphs and images,
@@ -24,27 +28,31 @@ def mirna(adata: AnnData, key: str = "mirna") -> AnnData:
         After :func:`midgd.tl.infer_mirna`.
     key
         Its ``key_added``.
+    min_accuracy
+        Keep only miRNAs whose held-out correlation is at least this: ``spearman_cells_left_out`` where the rows were
+        judged as cells, else ``spearman_bulk``. A miRNA without one goes.
 
     Returns
     -------
     AnnData, cells x miRNAs, with the values as ``X`` and their standard deviations as ``layers["sd"]`` where they were
     computed. ``var`` has the accession of each miRNA and how well the reference predicts it: its Spearman correlation
-    over held-out samples, ``spearman_bulk`` as sequenced and ``spearman_umi_1000`` thinned to 1,000 counts (NaN where
-    it is hardly ever present). All are matched by the name of the miRNA: the table in ``obsm`` may have been sorted,
-    cut or joined with another.
+    over held-out samples, ``spearman_bulk`` as sequenced and ``spearman_umi_1000`` thinned to 1,000 counts, and
+    ``spearman_cells_left_out`` over kinds of cells, each predicted by a model that had seen no kind of its lineage (NaN
+    where the miRNA is hardly ever present). All are matched by the name of the miRNA: the table in ``obsm`` may have
+    been sorted, cut or joined with another.
 
     Raises
     ------
     KeyError
         If there are no results under this key.
     ValueError
-        If the table has no columns, or one of them twice.
+        If the table has no columns, or one of them twice, or ``min_accuracy`` is asked of results without accuracies.
 
     Examples
     --------
     >>> sc.pl.umap(midgd.get.mirna(adata), color="hsa-miR-223-3p")  # doctest: +SKIP
     """
-    values = _table(adata, key)
+    values = table_of(adata, key)
     carried = carried_uns(adata)
     uns = carried.get(key, {})
     result = AnnData(
@@ -63,10 +71,18 @@ def mirna(adata: AnnData, key: str = "mirna") -> AnnData:
     sd = adata.obsm.get(f"{key}_sd")
     if isinstance(sd, pd.DataFrame):
         result.layers["sd"] = sd.reindex(columns=values.columns).to_numpy(np.float32, copy=True)
-    return result
+    return result if min_accuracy is None else result[:, _accurate(result.var, uns, min_accuracy)].copy()
 
 
-def _table(adata: AnnData, key: str) -> pd.DataFrame:
+def _accurate(var: pd.DataFrame, uns: Mapping[str, Any], least: float) -> NDArray[np.bool_]:
+    wanted = ["spearman_cells_left_out", "spearman_bulk"][uns.get("sample_kind") != "cell" :]
+    known = [name for name in wanted if name in var]
+    if not known:
+        raise ValueError("min_accuracy= needs held-out accuracies; these results have none.")
+    return (var[known[0]] >= least).to_numpy()
+
+
+def table_of(adata: AnnData, key: str) -> pd.DataFrame:
     """The table of a result, of which every column is one miRNA."""
     values = adata.obsm.get(key)
     if not isinstance(values, pd.DataFrame):

@@ -33,6 +33,8 @@ from midgd.reference.reference import Calibration
 
 Floats = NDArray[np.float32]
 
+#: Score above which a sample is outside of what the model knows: the 95th percentile of held-out samples.
+OUTSIDE = 0.5
 # Evidence of a handful of molecules; at 300 it is ten times as much.
 NOTHING = 1e-3
 # Smallest distance of the 95th percentile from the median of a sign, in its own units: where all held-out samples are

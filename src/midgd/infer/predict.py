@@ -37,7 +37,8 @@ class Prediction:
         a readout those of a level add up to about 1: every log share is predicted by itself, and forcing the sum would
         hand the errors of the few abundant miRNAs on to all others.
     evidence
-        (n,) mean reliability of single genes, see :meth:`midgd.nn.CountHead.posterior_rate`.
+        (n,) mean reliability of single genes, see :meth:`midgd.nn.CountHead.posterior_rate`; of a gene that the query
+        lacks it is 0.
     misfit, surprise, ambiguity
         (n,) how unlike the samples that the model knows, see :mod:`midgd.infer.domain`.
     converged
@@ -133,7 +134,7 @@ class Predictor:
         return Prediction(latent, share, evidence, signs[0], signs[1], signs[2], converged, kind, probability, weights)
 
     def _decode(self, z: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, ...]:
-        """Shares of miRNAs, parts of the answer, reliability, the three signs, nearest kind and its probability."""
+        """Shares of miRNAs, parts of the answer, evidence, the three signs, nearest kind and its probability."""
         head = self.decoder.head("mrna")
         features = self.decoder(z)
         log_share = head.log_share(features)
@@ -152,7 +153,8 @@ class Predictor:
             parts = parts_of_answer(weights, with_counts=with_counts)
         present = log_share if self.everything else torch.log_softmax(log_share[:, self.genes], 1)
         signs = misfit(head, present, batch.counts, self.genes), surprise(present, batch.counts), _ambiguity(kinds, z)
-        return share, parts, shown.reliability, *signs, *_nearest(kinds, batch.library[:, 0] == 0)
+        evidence = shown.reliability * (len(self.genes) / head.n_features)
+        return share, parts, evidence, *signs, *_nearest(kinds, batch.library[:, 0] == 0)
 
 
 def _ambiguity(kinds: torch.Tensor | None, z: torch.Tensor) -> torch.Tensor:
@@ -212,6 +214,23 @@ def in_units(share: NDArray[np.float32], units: str) -> NDArray[np.float32]:
     return cpm if units == "cpm" else np.log1p(cpm)
 
 
+def log1p_cpm_of(values: NDArray[np.float32], units: str) -> NDArray[np.float32]:
+    """What :func:`in_units` made into ``units``, as log1p CPM again."""
+    if units == "log1p_cpm":
+        return values
+    return np.log1p(values * np.float32(MILLION) if units == "share" else values)
+
+
+def sd_in_units(
+    sd: NDArray[np.float32], log1p_cpm: NDArray[np.float32], units: str, *, inverse: bool = False
+) -> NDArray[np.float32]:
+    """Standard deviations of log1p CPM in other units (or back), to first order: d cpm = (1 + cpm) d log1p(cpm)."""
+    if units == "log1p_cpm":
+        return sd
+    scale = np.exp(log1p_cpm) / np.float32(MILLION if units == "share" else 1.0)
+    return (sd / scale if inverse else sd * scale).astype(np.float32)
+
+
 def uncertainty(
     reference: Reference, prediction: Prediction, level: str, units: str, sample_kind: str = "tissue"
 ) -> NDArray[np.float32]:
@@ -220,9 +239,4 @@ def uncertainty(
     if calibration is None:
         raise ValueError(f"Reference {reference.name!r} has no held-out errors: uncertainty=True is not available.")
     sd = expected_sd(calibration, prediction.signs, prediction.evidence)[:, reference.outputs(level)]
-    # To first order: d cpm = (1 + cpm) d log1p(cpm)
-    if units == "cpm":
-        sd = sd * (1.0 + at_level(reference, prediction.share, level) * MILLION)
-    elif units == "share":
-        sd = sd * (1.0 / MILLION + at_level(reference, prediction.share, level))
-    return sd.astype(np.float32)
+    return sd_in_units(sd, in_units(at_level(reference, prediction.share, level), "log1p_cpm"), units)

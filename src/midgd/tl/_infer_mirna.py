@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from midgd.data import CountView, read_counts
 from midgd.features import align_genes
 from midgd.infer import InferenceOptions, Prediction, Predictor
+from midgd.infer.domain import OUTSIDE
 from midgd.infer.predict import in_units, sample_kind_of
 from midgd.reference import Reference, load
 from midgd.settings import logger
@@ -21,6 +22,7 @@ from midgd.tl._output import PartialOutput
 from midgd.tl._results import (
     Details,
     check_key,
+    judged_as,
     mirna_var,
     obs_columns,
     provenance,
@@ -82,7 +84,8 @@ def infer_mirna(
         Column of ``obs``: counts are summed per group first, every cell gets its group's values, and the table of
         groups goes to ``uns[key_added]["groups"]``. Recommended below about 500 counts a cell.
     uncertainty
-        Also write standard deviations: the model's errors on held-out samples of the same depth.
+        Also write standard deviations: the model's errors on held-out samples of the same depth, wider for rows that
+        are unlike the samples it knows. :func:`midgd.get.interval` makes intervals of them.
     key_added
         Name of the results; an earlier result of the same name is replaced. Anything else there is replaced with a
         warning.
@@ -121,8 +124,9 @@ def infer_mirna(
     ``obsm["X_midgd"]``, ``obsm[f"X_{key_added}"]`` for another ``key_added``
         Latents, cells x d, usable as ``use_rep`` of :func:`scanpy.pp.neighbors`.
     ``obs[f"{key_added}_ood"]``
-        Out-of-domain score in [0, 1]: 0.5 is the 95th percentile of samples of known kinds that the reference was not
-        trained on, at the same depth. It rises to 1 for rows of a few counts, of which nothing can be told.
+        Out-of-domain score in [0, 1]. Above 0.5 a row is more unusual than 95 % of samples of known kinds at the same
+        depth, which the reference was not trained on: its counts do not fit, or it is like no kind of the reference
+        (:mod:`midgd.infer.domain`). It rises to 1 for rows of a few counts, of which nothing can be told.
     ``obs[f"{key_added}_nearest"]``, ``obs[f"{key_added}_nearest_probability"]``
         The kind of cell, tissue or tumour in the reference that the row is nearest to, and its probability among all of
         them: what the answer is built on. Near 1 the row is like that kind, at 0.3 it is like several or like none.
@@ -168,12 +172,14 @@ def infer_mirna(
         predictions = (p for *_, p in stream(view, alignment, predictor, batch_size=batch_size, first=file.n_done))
         # A run that goes on must judge as it began.
         kind, predictions = _judge(model, predictions, file.decided.get("sample_kind", sample_kind))
-        file.decided["sample_kind"] = uns["sample_kind"] = kind
+        file.decided["sample_kind"] = kind
+        uns |= judged_as(model, kind)
         n_empty, start = 0, file.n_done
         for part in predictions:
             file.write(start, start + len(part), result_arrays(model, part, level, units, uncertainty, kind))
             n_empty, start = n_empty + int((part.evidence == 0).sum()), start + len(part)
         _warn_of_empty(n_empty, "cells")
+        _warn_of_strangers(file.columns["ood"], "cells")
         obs = _obs_with(adata, view, obs_columns(file.columns, uns, key_added))
         file.finish(obs, mirna_var(table["name"], uns), result_uns(key_added, uns))
         return None
@@ -182,11 +188,12 @@ def infer_mirna(
     else:
         predictions = iter([predict_groups(view, alignment, predictor, groups, batch_size=batch_size)])
     kind, predictions = _judge(model, predictions, sample_kind)
-    uns = provenance(model, alignment.report, level, params, kind)
+    uns = provenance(model, alignment.report, level, params) | judged_as(model, kind)
     # Level by level a chunk at a time: a prediction has the outputs of all levels.
     parts = [(result_arrays(model, part, level, units, uncertainty, kind), part.evidence == 0) for part in predictions]
     arrays = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
     _warn_of_empty(sum(int(empty.sum()) for _, empty in parts), groupby or "cells")
+    _warn_of_strangers(arrays["ood"], "groups" if groups is not None else "cells")
     if groups is not None:
         uns["groups"] = pd.DataFrame(arrays["values"], index=groups.names.astype(str), columns=table["name"])
         arrays = {name: values[groups.codes] for name, values in arrays.items()}
@@ -236,6 +243,18 @@ def _obs_with(data: AnnData | pd.DataFrame, view: CountView, columns: dict[str, 
 def _warn_of_empty(n: int, what: str) -> None:
     if n:
         logger.warning("%d %s without counts: the value is the prior's, the ood score 1", n, what)
+
+
+def _warn_of_strangers(ood: NDArray[np.float32], what: str) -> None:
+    outside = float((ood > OUTSIDE).mean()) if len(ood) else 0.0
+    if outside > 0.5:
+        logger.warning(
+            "%.0f %% of the %s are not like the samples that the reference knows (out-of-domain score above %s):"
+            " do not rely on their miRNAs",
+            100.0 * outside,
+            what,
+            OUTSIDE,
+        )
 
 
 def _made_with(view: CountView, uns: dict[str, Any], uncertainty: bool) -> dict[str, Any]:

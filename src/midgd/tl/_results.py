@@ -64,9 +64,7 @@ def result_arrays(
     return arrays
 
 
-def provenance(
-    model: Reference, genes: GeneReport, level: str, params: Mapping[str, object], sample_kind: str = "tissue"
-) -> dict[str, Any]:
+def provenance(model: Reference, genes: GeneReport, level: str, params: Mapping[str, object]) -> dict[str, Any]:
     """What ``uns`` keeps about a result; parameters that are None are left out, for h5ad has no None."""
     table = model.mirna_table(level)
     accuracy = {f"spearman_{depth}": values for depth, values in model.accuracy(level).items()}
@@ -74,13 +72,19 @@ def provenance(
         "params": {name: value for name, value in params.items() if value is not None},
         "reference": {"name": model.name, "sha256": model.sha256, "version": str(model.card.get("version", ""))},
         "midgd_version": __version__,
-        "sample_kind": sample_kind,
         "kinds": np.array(model.kind_names, dtype=str),
         "weights": np.array(PARTS, dtype=str),
         "genes": genes.to_dict(),
         # One table: tools that merge uns part by part cannot mix the miRNAs of one reference with those of another.
         "mirnas": pd.DataFrame({"accession": table["accession"]} | accuracy, index=table["name"]),
     }
+
+
+def judged_as(model: Reference, sample_kind: str) -> dict[str, Any]:
+    """What ``uns`` keeps about the errors that a result is judged by: of cells or tissues, and their tails."""
+    calibration = predict.calibration_of(model, sample_kind)
+    tails = None if calibration is None else calibration.tails
+    return {"sample_kind": sample_kind} | ({} if tails is None else {"tails": tails})
 
 
 def mirna_var(names: Iterable[str], uns: Mapping[str, Any]) -> pd.DataFrame:

@@ -18,8 +18,8 @@ EFFECT_PENALTY = 1.0
 MAX_STEPS = 300
 
 
-def fit_probabilities(latents: Floats, kinds: Floats, n_mirnas: int, cells: NDArray[np.int64]) -> KindExperts:
-    """Experts with probabilities of kinds, and effects of 0.
+def fit_kinds(latents: Floats, kinds: Floats, missed: Floats, cells: NDArray[np.int64]) -> KindExperts:
+    """Fit probabilities of kinds, and then effects.
 
     Parameters
     ----------
@@ -27,38 +27,22 @@ def fit_probabilities(latents: Floats, kinds: Floats, n_mirnas: int, cells: NDAr
         (n, d) of samples, droplets and mixtures, found from their mRNA.
     kinds
         (n, K) parts of the kinds in each, rows that sum to 1.
-    n_mirnas
-        Number of miRNAs that effects are of.
+    missed
+        (n, M) measured less read out log1p CPM.
     cells
         Indices of the kinds that are cells.
     """
-    experts = KindExperts(latents.shape[1], kinds.shape[1], n_mirnas, [int(index) for index in cells])
-    with torch.enable_grad():
-        _fit(experts, torch.from_numpy(latents), torch.from_numpy(kinds))
+    experts = KindExperts(latents.shape[1], kinds.shape[1], missed.shape[1], [int(index) for index in cells])
+    _fit_probabilities(experts, torch.from_numpy(latents), torch.from_numpy(kinds))
+    with torch.no_grad():
+        probabilities = experts(torch.from_numpy(latents)).double()
+        gram = probabilities.T @ probabilities
+        gram.diagonal().add_(EFFECT_PENALTY)
+        experts.effect.copy_(torch.linalg.solve(gram, probabilities.T @ torch.from_numpy(missed).double()))
     return experts.eval().requires_grad_(False)
 
 
-@torch.no_grad()
-def fit_effects(experts: KindExperts, latents: Floats, missed: Floats) -> KindExperts:
-    """Effects of the kinds, in place: a ridge regression of what is missed on the probabilities.
-
-    Parameters
-    ----------
-    experts
-        With probabilities.
-    latents
-        (n, d).
-    missed
-        (n, M) measured less read out log1p CPM.
-    """
-    probabilities = experts(torch.from_numpy(latents)).double()
-    gram = probabilities.T @ probabilities
-    gram.diagonal().add_(EFFECT_PENALTY)
-    experts.effect.copy_(torch.linalg.solve(gram, probabilities.T @ torch.from_numpy(missed).double()))
-    return experts
-
-
-def _fit(experts: KindExperts, latents: torch.Tensor, kinds: torch.Tensor) -> None:
+def _fit_probabilities(experts: KindExperts, latents: torch.Tensor, kinds: torch.Tensor) -> None:
     """Cross entropy with a penalty, to convergence, on standardised latents (in place)."""
     centre, scale = latents.mean(0), latents.std(0) + 1e-3
     standard = (latents - centre) / scale

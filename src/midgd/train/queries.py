@@ -76,11 +76,10 @@ def blocks(
 
 
 @torch.no_grad()
-def read_out(decoder: Decoder, readout: ProfileReadout, queries: Queries, cell: Tensor) -> Floats:
-    """log1p CPM of miRNAs that a readout gives for queries, (n, n_mirnas); ``cell`` (n,) how probably cells."""
+def read_out(decoder: Decoder, readout: ProfileReadout, queries: Queries) -> Floats:
+    """log1p CPM of miRNAs that a readout gives for queries, (n, n_mirnas)."""
     answer = np.zeros((len(queries), readout.sizes["n_mirnas"]), np.float32)
     for rows, shown, genes in blocks(decoder, queries.mrna, queries.latent, with_counts=readout.with_counts):
-        others = readout.part_of_others(genes)
-        weights = mixing_weights(shown.reliability, shown.molecules, others, cell=cell[rows])
+        weights = mixing_weights(shown.reliability, shown.molecules, readout.part_of_others(genes))
         answer[rows] = readout(shown.profiles, weights).numpy()
     return answer

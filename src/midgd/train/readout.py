@@ -18,7 +18,7 @@ from midgd.nn.readout import MILLION, THOUSAND, ReducedMaps
 from midgd.train.arms import MatureLevel
 from midgd.train.cells import CellOptions, completed, draw_droplets, draw_mixtures, droplet_shifts, on_panel, shifted
 from midgd.train.depths import thin
-from midgd.train.kinds import fit_effects, fit_probabilities
+from midgd.train.kinds import fit_kinds
 from midgd.train.labels import SampleLabels
 from midgd.train.mosaic import Modality, Mosaic
 from midgd.train.queries import Queries, query, read_out
@@ -236,18 +236,19 @@ def _targets(decoder: Decoder, paired: Mosaic, latent: Floats, mature_level: Mat
     return np.hstack([stem, np.where(paired["mature"].measured, log1p_cpm(paired["mature"]), mature_level(stem))])
 
 
-@torch.no_grad()
 def _fit_kinds(
     decoder: Decoder, readout: ProfileReadout, queries: list[Queries], target: Floats, labels: SampleLabels
 ) -> KindExperts:
-    """The kinds: which a sample is like, and what the readout misses of each."""
-    latents, parts = (np.concatenate([getattr(q, name) for q in queries]) for name in ("latent", "parts"))
-    experts = fit_probabilities(latents, parts @ labels.indicator, readout.sizes["n_mirnas"], labels.cell_kinds)
-    missed = []
-    for query_set in queries:
-        cell = experts(torch.from_numpy(query_set.latent)) @ experts.is_cell
-        missed.append(_mixed(query_set.parts, target) - read_out(decoder, readout, query_set, cell))
-    return fit_effects(experts, latents, np.concatenate(missed))
+    """The kinds, from what the readout misses.
+
+    What it misses is measured with the full weight of the maps from counts. A query that is surely a cell gets an
+    answer without them (:mod:`midgd.infer.weights`); effects fitted to that answer were worse: fold differences of the
+    CITE-seq cells .923 instead of .927, stromal miRNAs in lymphocytes 1.0 log2 too high instead of .8.
+    """
+    parts = np.concatenate([q.parts for q in queries])
+    missed = np.concatenate([_mixed(q.parts, target) - read_out(decoder, readout, q) for q in queries])
+    latents = np.concatenate([q.latent for q in queries])
+    return fit_kinds(latents, parts @ labels.indicator, missed, labels.cell_kinds)
 
 
 def _smooth_levels(

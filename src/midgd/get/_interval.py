@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from anndata import AnnData
+
+from midgd.get._mirna import table_of
+from midgd.infer.predict import in_units, log1p_cpm_of, sd_in_units
+from midgd.infer.uncertainty import n_deviations
+from midgd.nn.readout import MILLION
+
+
+def interval(adata: AnnData, level: float = 0.9, key: str = "mirna") -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Central prediction intervals of inferred miRNAs.
+
+    An interval of 90 % holds the measured value of nine in ten cells and miRNAs, if the cells are as those by which the
+    errors of the reference were measured: held-out samples of known kinds, and kinds that models had not seen. Its
+    width depends on the miRNA, on the depth of the cell and on how well the reference knows cells like it
+    (:mod:`midgd.infer.uncertainty`). For a single miRNA of a single kind of cell it may hold more or less often.
+
+    Parameters
+    ----------
+    adata
+        After ``midgd.tl.infer_mirna(adata, uncertainty=True)``.
+    level
+        Part of the measured values that lie inside, between 0 and 1.
+    key
+        The ``key_added`` of the results.
+
+    Returns
+    -------
+    Lower and upper ends, two DataFrames, cells x miRNAs, in the units of the results; never below 0.
+
+    Raises
+    ------
+    KeyError
+        If there are no results under this key, or they have no standard deviations.
+    ValueError
+        If ``level`` is not between 0 and 1.
+
+    Examples
+    --------
+    >>> midgd.tl.infer_mirna(adata, uncertainty=True)  # doctest: +SKIP
+    >>> lower, upper = midgd.get.interval(adata, level=0.9)  # doctest: +SKIP
+    """
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level={level!r} must be between 0 and 1: the part of the measured values that lie inside.")
+    values = table_of(adata, key)
+    sd = adata.obsm.get(f"{key}_sd")
+    if not isinstance(sd, pd.DataFrame):
+        raise KeyError(
+            f"adata.obsm['{key}_sd'] holds no standard deviations: call"
+            f" midgd.tl.infer_mirna(adata, uncertainty=True, key_added={key!r})."
+        )
+    uns: Mapping[str, Any] = adata.uns.get(key, {})
+    units = uns.get("params", {}).get("units", "log1p_cpm")
+    # On the log scale, where errors were measured; elsewhere an interval would reach below 0.
+    centre = log1p_cpm_of(values.to_numpy(np.float32), units)
+    half = sd_in_units(sd.reindex(columns=values.columns).to_numpy(np.float32), centre, units, inverse=True)
+    half = half * np.float32(n_deviations(level, uns.get("tails")))
+    ends = (np.expm1(np.maximum(end, 0.0)) / np.float32(MILLION) for end in (centre - half, centre + half))
+    lower, upper = (pd.DataFrame(in_units(end, units), values.index, values.columns) for end in ends)
+    return lower, upper
