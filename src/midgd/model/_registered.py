@@ -59,6 +59,8 @@ class RegisteredModel(BaseModelClass):
         """Register a MuData of pairs.
 
         Rows that one modality lacks, has as NaN or as zeros only, and single NaN entries, count as not measured.
+        Only genes are trained on: antibodies, guides, spike-ins and the like in the mRNA are left out and named, by
+        the rules of :func:`midgd.tl.infer_mirna`.
 
         Parameters
         ----------
@@ -87,7 +89,9 @@ class RegisteredModel(BaseModelClass):
         for role, layer in (("mrna", mrna_layer), ("mirna", mirna_layer)):
             name = modalities[role]
             _setup.check_modality(mdata.mod[name], layer, f"mdata[{name!r}]", f"{role}_layer")
-        _setup.check_not_swapped(mdata.mod[modalities["mrna"]].var_names)
+        rna, mirna = modalities["mrna"], modalities["mirna"]
+        _setup.check_genes(mdata.mod[rna].var, f"mdata[{rna!r}]")
+        _setup.check_unique(mdata.mod[mirna].var_names, f"mdata[{mirna!r}].var_names")
         counts = {"is_count_data": False, "correct_data_format": False}  # checked by midgd's own rules
         fields = [
             MuDataLayerField(_setup.MRNA_KEY, mrna_layer, mod_key=modalities["mrna"], **counts),
@@ -108,6 +112,8 @@ class RegisteredModel(BaseModelClass):
         **kwargs: Any,
     ) -> None:
         """Register an AnnData of mRNA with the miRNA counts of the same rows in ``obsm``.
+
+        What of the columns of ``adata`` is a gene is decided as in :meth:`setup_mudata`.
 
         Parameters
         ----------
@@ -132,7 +138,7 @@ class RegisteredModel(BaseModelClass):
         setup_method_args = cls._get_setup_method_args(**locals())
         _setup.check_obsm(adata, mirna_obsm_key)
         _setup.check_modality(adata, layer, "adata", "layer")
-        _setup.check_not_swapped(adata.var_names)
+        _setup.check_genes(adata.var, "adata")
         fields = [
             LayerField(_setup.MRNA_KEY, layer, is_count_data=False, correct_data_format=False),
             ObsmField(_setup.MIRNA_KEY, mirna_obsm_key, correct_data_format=False),
