@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-NEEDED = {"scvi": "scvi-tools", "mudata": "mudata"}
+NEEDED = {"mudata": "mudata", "scvi": "scvi-tools"}  # scvi-tools imports mudata
 
 
 def check_needed() -> None:
