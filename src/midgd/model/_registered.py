@@ -11,7 +11,7 @@ import rich.pretty  # noqa: F401  scvi-tools prints with it and relies on others
 from anndata import AnnData
 from mudata import MuData
 from scvi.data import AnnDataManager, AnnDataManagerValidationCheck
-from scvi.data._constants import _SETUP_ARGS_KEY
+from scvi.data._constants import _SETUP_ARGS_KEY, _SETUP_METHOD_NAME
 from scvi.data.fields import (
     CategoricalObsField,
     LayerField,
@@ -21,6 +21,7 @@ from scvi.data.fields import (
 )
 from scvi.model.base import BaseModelClass
 
+from midgd._mudata import without_pulling
 from midgd.model import _setup
 from midgd.model._card import CARD_KEY, registry_of
 from midgd.model._training_data import check_registered
@@ -168,6 +169,30 @@ class RegisteredModel(BaseModelClass):
         manager.register_fields(data, **kwargs)
         check_registered(manager)
         cls.register_manager(manager)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what scvi-tools registered, which cannot be pickled for MuData."""
+        state = self.__dict__.copy()
+        data = state.pop("_adata", None)
+        del state["_adata_manager"]
+        parts = (dict(data.mod), data.obs) if isinstance(data, MuData) else data
+        return state | {"_pickled_data": parts}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Set the data up again, as they were."""
+        data = state.pop("_pickled_data")
+        self.__dict__.update(state)
+        self._adata = self._adata_manager = None
+        if data is None:
+            return
+        if isinstance(data, tuple):
+            with without_pulling():
+                modalities, obs = data
+                data = MuData(modalities)
+                data.obs = obs
+        getattr(type(self), self.registry_[_SETUP_METHOD_NAME])(data, **self._setup_args)
+        self._adata = data
+        self._adata_manager = self._get_most_recent_anndata_manager(data, required=True)
 
     @property
     def _setup_args(self) -> dict[str, Any]:
