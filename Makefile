@@ -6,7 +6,7 @@ PIP = $(BIN)/python -m pip --disable-pip-version-check --no-input install --quie
 # PyTorch's own index of CPU builds, for machines whose package index does not carry them.
 TORCH_CPU ?= https://download.pytorch.org/whl/cpu
 
-.PHONY: demo test test-slow lint benchmark docs clean
+.PHONY: demo test test-slow test-stacks lint benchmark docs clean
 
 $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -15,7 +15,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/ready-test: $(VENV)/ready
-	$(PIP) --constraint constraints.txt --editable ".[bench,dask,hub]" hypothesis mypy pandas-stubs pytest pytest-httpserver ruff
+	$(PIP) --constraint constraints.txt --editable ".[bench,dask,hub,muon]" hypothesis joblib mypy pandas-stubs pytest pytest-httpserver ruff
 	touch $@
 
 demo: $(VENV)/ready
@@ -31,6 +31,12 @@ test: lint
 
 test-slow: $(VENV)/ready-test
 	$(BIN)/pytest -m slow
+
+# Newest and lowest dependencies (noxfile.py). Each Python gets the build of torch that the package index has for it.
+test-stacks: $(VENV)/ready
+	$(PIP) nox
+	MIDGD_TORCH="torch==2.13.0" $(BIN)/nox -s newest-3.11 lowest without_extras
+	MIDGD_TORCH="torch==2.14.1" $(BIN)/nox -s newest-3.12 newest-3.13
 
 benchmark: $(VENV)/ready-test
 	$(BIN)/midgd bench --output figures/benchmark

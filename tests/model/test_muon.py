@@ -13,8 +13,8 @@ matplotlib.use("Agg")
 
 @pytest.mark.filterwarnings("ignore")
 def test_pairs_to_picture(mdata: Any) -> None:
+    mu = pytest.importorskip("muon")
     import matplotlib.pyplot as plt
-    import muon as mu
     import scanpy as sc
 
     from midgd.model import MIDGD

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import anndata as ad
@@ -114,6 +115,50 @@ def test_mistakes_with_anndata(toy_pairs: Any, mdata: Any) -> None:
         MIDGD.setup_mudata(adata)
     with pytest.raises(ValueError, match="MIDGD needs data"):
         MIDGD()
+
+
+def _with_antibodies(rna: ad.AnnData) -> ad.AnnData:
+    """The genes, and three proteins of which one has the name of a gene and another is a logarithm."""
+    proteins = ad.AnnData(
+        np.random.default_rng(0).random((rna.n_obs, 3)).astype(np.float32) * 9,
+        obs=pd.DataFrame(index=rna.obs_names),
+        var=pd.DataFrame(index=["CD4", "CD8A", "IgG1_TotalSeqB"]),
+    )
+    both = ad.concat([proteins, rna], axis=1)
+    both.var["feature_types"] = ["Antibody Capture"] * 3 + ["Gene Expression"] * rna.n_vars
+    return both
+
+
+def test_antibodies_in_the_mrna_are_not_trained_on(make_model: Any, mdata: Any, caplog: Any) -> None:
+    both = MuData({"rna": _with_antibodies(mdata["rna"]), "mirna": mdata["mirna"].copy()})
+    midgd_logger = logging.getLogger("midgd")
+    midgd_logger.addHandler(caplog.handler)
+    model, clean = make_model(both), make_model(mdata)
+    midgd_logger.removeHandler(caplog.handler)
+    assert "not counted: 3 columns, feature_types 'Antibody Capture' (CD4, CD8A, IgG1_TotalSeqB)" in caplog.text
+    for one in (model, clean):
+        one.train(2, "cpu")
+    assert model.reference.genes.symbols == clean.reference.genes.symbols
+    pd.testing.assert_frame_equal(model.infer_mirna(), clean.infer_mirna())
+    pd.testing.assert_frame_equal(model.infer_mirna(mdata), clean.infer_mirna())
+
+
+def test_guides_in_an_anndata_are_not_trained_on(toy_pairs: Any) -> None:
+    adata = _anndata(toy_pairs)
+    guides = ad.AnnData(adata.X[:, :2].copy(), obs=pd.DataFrame(index=adata.obs_names))
+    guides.var_names = ["LYZ-1", "non-targeting_2"]
+    both = ad.concat([adata, guides], axis=1)
+    both.obs, both.obsm["mir"] = adata.obs.copy(), adata.obsm["mir"]
+    MIDGD.setup_anndata(both, mirna_obsm_key="mir")
+    model = MIDGD(both, n_latent=3, n_hidden=0, n_components=2)
+    model.train(1, "cpu")
+    assert list(model.reference.genes.symbols) == toy_pairs.genes
+
+
+def test_nothing_but_antibodies_is_refused(mdata: Any) -> None:
+    mdata["rna"].var["feature_types"] = "Antibody Capture"
+    with pytest.raises(ValueError, match="no column holds gene expression"):
+        MIDGD.setup_mudata(mdata)
 
 
 @pytest.mark.parametrize("name", ["rna", "mirna"])

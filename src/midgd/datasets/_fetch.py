@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NoReturn
 
+from midgd._file_names import is_plain_name
 from midgd.datasets._http import TIMEOUT, download, http_session
 from midgd.settings import logger
 
@@ -26,7 +27,7 @@ def unreachable(url: str, target: Path, reason: Exception) -> NoReturn:
 
 def safe_name(name: str) -> str:
     """A file name that a server gave, refused if it could leave the folder it is meant for."""
-    if not name or name in {".", ".."} or any(char in name for char in "/\\\0"):
+    if not is_plain_name(name):
         raise ValueError(f"The server gave {name!r} as a file name, which is not a plain name; nothing was written.")
     return name
 

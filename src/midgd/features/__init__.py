@@ -7,7 +7,8 @@ from midgd.features.annotation import ColumnAnnotation, is_gene_expression, read
 from midgd.features.columns import ChosenColumns, choose_columns
 from midgd.features.genes import GeneVocabulary
 from midgd.features.mirna import MirnaVocabulary, normalise_mirna_name
-from midgd.features.report import GeneReport
+from midgd.features.report import GeneReport, left_out_notes
+from midgd.features.training import choose_training_columns
 
 __all__ = [
     "ChosenColumns",
@@ -18,7 +19,9 @@ __all__ = [
     "MirnaVocabulary",
     "align_genes",
     "choose_columns",
+    "choose_training_columns",
     "is_gene_expression",
+    "left_out_notes",
     "normalise_mirna_name",
     "read_annotation",
 ]

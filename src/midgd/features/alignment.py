@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from midgd.features.annotation import ColumnAnnotation
 from midgd.features.columns import TITLE_CASE, UNKNOWN, ChosenColumns, choose_columns
 from midgd.features.genes import HUMAN_GENE_ID, GeneVocabulary, clean_names
-from midgd.features.report import GeneReport, examples
+from midgd.features.report import GeneReport, examples, examples_by_reason
 
 # ENSMUSG, ENSRNOG, ENSDARG, ...; fly and worm. Human ids have no species letters.
 _FOREIGN_ID = re.compile(r"ENS[A-Z]{3,4}[GTP]\d{5}|FBgn\d|WBGene\d")
@@ -132,21 +132,13 @@ def align_genes(
         summed_duplicates={vocabulary.symbols[i]: int(n) for i, n in zip(present, n_columns, strict=True) if n > 1},
         id_type=_id_type([texts[i] for i in used]),
         left_out=dict(Counter(reason for reason in chosen.reasons if reason)),
-        left_out_examples=_examples_by_reason(texts, chosen.reasons),
+        left_out_examples=examples_by_reason(texts, chosen.reasons),
         letter_case=chosen.letter_case,
         repeated=chosen.repeated,
     )
     ones = np.ones(len(used), dtype=np.float32)
     selection = sp.csr_matrix((ones, (used, column)), shape=(len(texts), len(present)))
     return GeneAlignment(present=present, report=report, selection=selection)
-
-
-def _examples_by_reason(texts: list[str], reasons: list[str]) -> dict[str, tuple[str, ...]]:
-    first: dict[str, tuple[str, ...]] = {}
-    for text, reason in zip(texts, reasons, strict=True):
-        if reason and len(before := first.get(reason, ())) < 3:
-            first[reason] = (*before, text)
-    return first
 
 
 def _id_type(used: list[str]) -> str:

@@ -103,7 +103,7 @@ def choose_columns(
     """
     excluded = annotation.excluded if annotation else ("",) * len(texts)
     ids = annotation.gene_ids if annotation else None
-    texts = _without_entrez(texts)
+    texts = without_entrez(texts)
     found = [(-1, Form.UNKNOWN) if out else vocabulary.find(text) for text, out in zip(texts, excluded, strict=True)]
     gene = np.fromiter((index for index, _ in found), np.int64, len(texts))
     form = np.fromiter((f for _, f in found), np.int64, len(texts))
@@ -130,7 +130,7 @@ def choose_columns(
     if ids is not None:
         leave_out(_without_gene_id(gene, ids, vocabulary), lambda _: NO_GENE_ID)
     unexplained = np.flatnonzero((gene < 0) & np.array([not reason for reason in reasons], dtype=bool))
-    leave_out(unexplained, _kind_of_unknown)
+    leave_out(unexplained, kind_of_unknown)
     return ChosenColumns(gene, reasons, int((case & (gene >= 0)).sum()), _repeated(texts, gene, ids))
 
 
@@ -142,11 +142,7 @@ def _numbered(
     ids: tuple[str, ...] | None,
 ) -> None:
     """Names that are a gene's and a number: a repeat of the gene only if the table has an Ensembl id for the column."""
-    parts = {
-        i: match.group(1)
-        for i in np.flatnonzero(gene < 0)
-        if not reasons[i] and (match := _NUMBERED.fullmatch(texts[i]))
-    }
+    parts = {i: stem for i in np.flatnonzero(gene < 0) if not reasons[i] and (stem := numbered_stem(texts[i]))}
     if not parts:
         return
     stems = {text: index for text, index in zip(texts, gene, strict=True) if index >= 0}
@@ -155,6 +151,12 @@ def _numbered(
             gene[i], form[i] = stems[stem], Form.OWN
         elif stem in stems:
             reasons[i] = NUMBERED
+
+
+def numbered_stem(text: str) -> str | None:
+    """The name in front of a number (``LYZ`` of ``LYZ-1``), None where there is no number."""
+    match = _NUMBERED.fullmatch(text)
+    return match.group(1) if match else None
 
 
 def _among_foreign(texts: list[str], gene: NDArray[np.int64], reasons: list[str]) -> NDArray[np.int64]:
@@ -188,13 +190,14 @@ def _repeated(texts: list[str], gene: NDArray[np.int64], ids: tuple[str, ...] | 
     return tuple(twice)
 
 
-def _kind_of_unknown(text: str) -> str:
+def kind_of_unknown(text: str) -> str:
+    """What a name is that is no gene's, :data:`UNKNOWN` where it may be a gene's."""
     if not _MAY_BE_KNOWN.search(text):
         return UNKNOWN
     return next((kind for kind, pattern in _KINDS_OF_UNKNOWN if pattern.match(text)), UNKNOWN)
 
 
-def _without_entrez(texts: list[str]) -> list[str]:
+def without_entrez(texts: list[str]) -> list[str]:
     """Names without the Entrez ids that R's make.names hung on with a dot (``CD3E.916``), if most have one."""
     parts = [_ENTREZ_BY_R.fullmatch(text) for text in texts]
     versioned = sum(HUMAN_GENE_ID.search(text) is not None for text in texts)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -101,11 +102,7 @@ class GeneReport:
     @property
     def notes(self) -> list[str]:
         """What was left out although it might have been taken for genes, a sentence for each reason."""
-        return [
-            f"not counted: {n:,} column{'s' if n > 1 else ''}, {reason} ({', '.join(self.left_out_examples[reason])})"
-            for reason, n in self.left_out.items()
-            if reason != UNKNOWN
-        ]
+        return _notes(self.left_out, self.left_out_examples)
 
     @property
     def warnings(self) -> list[str]:
@@ -130,6 +127,28 @@ class GeneReport:
             logger.info("%s", note)
         for warning in self.warnings:
             logger.warning("%s", warning)
+
+
+def left_out_notes(names: Sequence[str], reasons: Sequence[str]) -> list[str]:
+    """A sentence for each reason why columns of some names are left out; ``""`` is no reason."""
+    return _notes(Counter(reason for reason in reasons if reason), examples_by_reason(names, reasons))
+
+
+def examples_by_reason(names: Sequence[str], reasons: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Up to three of the names that each reason is given for."""
+    first: dict[str, tuple[str, ...]] = {}
+    for name, reason in zip(names, reasons, strict=True):
+        if reason and len(before := first.get(reason, ())) < 3:
+            first[reason] = (*before, name)
+    return first
+
+
+def _notes(left_out: Mapping[str, int], some: Mapping[str, tuple[str, ...]]) -> list[str]:
+    return [
+        f"not counted: {n:,} column{'s' if n > 1 else ''}, {reason} ({', '.join(some[reason])})"
+        for reason, n in left_out.items()
+        if reason != UNKNOWN
+    ]
 
 
 def examples(names: Sequence[str]) -> str:

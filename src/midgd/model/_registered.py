@@ -11,7 +11,7 @@ import rich.pretty  # noqa: F401  scvi-tools prints with it and relies on others
 from anndata import AnnData
 from mudata import MuData
 from scvi.data import AnnDataManager, AnnDataManagerValidationCheck
-from scvi.data._constants import _SETUP_ARGS_KEY
+from scvi.data._constants import _SETUP_ARGS_KEY, _SETUP_METHOD_NAME
 from scvi.data.fields import (
     CategoricalObsField,
     LayerField,
@@ -21,6 +21,7 @@ from scvi.data.fields import (
 )
 from scvi.model.base import BaseModelClass
 
+from midgd._mudata import without_pulling
 from midgd.model import _setup
 from midgd.model._card import CARD_KEY, registry_of
 from midgd.model._training_data import check_registered
@@ -59,6 +60,8 @@ class RegisteredModel(BaseModelClass):
         """Register a MuData of pairs.
 
         Rows that one modality lacks, has as NaN or as zeros only, and single NaN entries, count as not measured.
+        Only genes are trained on: antibodies, guides, spike-ins and the like in the mRNA are left out and named, by
+        the rules of :func:`midgd.tl.infer_mirna`.
 
         Parameters
         ----------
@@ -87,7 +90,9 @@ class RegisteredModel(BaseModelClass):
         for role, layer in (("mrna", mrna_layer), ("mirna", mirna_layer)):
             name = modalities[role]
             _setup.check_modality(mdata.mod[name], layer, f"mdata[{name!r}]", f"{role}_layer")
-        _setup.check_not_swapped(mdata.mod[modalities["mrna"]].var_names)
+        rna, mirna = modalities["mrna"], modalities["mirna"]
+        _setup.check_genes(mdata.mod[rna].var, f"mdata[{rna!r}]")
+        _setup.check_unique(mdata.mod[mirna].var_names, f"mdata[{mirna!r}].var_names")
         counts = {"is_count_data": False, "correct_data_format": False}  # checked by midgd's own rules
         fields = [
             MuDataLayerField(_setup.MRNA_KEY, mrna_layer, mod_key=modalities["mrna"], **counts),
@@ -108,6 +113,8 @@ class RegisteredModel(BaseModelClass):
         **kwargs: Any,
     ) -> None:
         """Register an AnnData of mRNA with the miRNA counts of the same rows in ``obsm``.
+
+        What of the columns of ``adata`` is a gene is decided as in :meth:`setup_mudata`.
 
         Parameters
         ----------
@@ -132,7 +139,7 @@ class RegisteredModel(BaseModelClass):
         setup_method_args = cls._get_setup_method_args(**locals())
         _setup.check_obsm(adata, mirna_obsm_key)
         _setup.check_modality(adata, layer, "adata", "layer")
-        _setup.check_not_swapped(adata.var_names)
+        _setup.check_genes(adata.var, "adata")
         fields = [
             LayerField(_setup.MRNA_KEY, layer, is_count_data=False, correct_data_format=False),
             ObsmField(_setup.MIRNA_KEY, mirna_obsm_key, correct_data_format=False),
@@ -162,6 +169,30 @@ class RegisteredModel(BaseModelClass):
         manager.register_fields(data, **kwargs)
         check_registered(manager)
         cls.register_manager(manager)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what scvi-tools registered, which cannot be pickled for MuData."""
+        state = self.__dict__.copy()
+        data = state.pop("_adata", None)
+        del state["_adata_manager"]
+        parts = (dict(data.mod), data.obs) if isinstance(data, MuData) else data
+        return state | {"_pickled_data": parts}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Set the data up again, as they were."""
+        data = state.pop("_pickled_data")
+        self.__dict__.update(state)
+        self._adata = self._adata_manager = None
+        if data is None:
+            return
+        if isinstance(data, tuple):
+            with without_pulling():
+                modalities, obs = data
+                data = MuData(modalities)
+                data.obs = obs
+        getattr(type(self), self.registry_[_SETUP_METHOD_NAME])(data, **self._setup_args)
+        self._adata = data
+        self._adata_manager = self._get_most_recent_anndata_manager(data, required=True)
 
     @property
     def _setup_args(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pandas as pd
 from anndata import AnnData
 from mudata import MuData
 
+from midgd.features import ChosenColumns, choose_training_columns, read_annotation
 from midgd.model._names import look_like_mirnas
 
 DEFAULT_MODALITIES = {"mrna": "rna", "mirna": "mirna"}
@@ -41,7 +42,6 @@ def check_modality(adata: AnnData, layer: str | None, where: str, argument: str)
         raise KeyError(f"{argument}={layer!r} is no layer of {where}; there is {layers or 'none'}.")
     if layer is None and adata.X is None:
         raise ValueError(f"{where}.X is not set; name a layer with {argument}=.")
-    check_unique(adata.var_names, f"{where}.var_names")
     check_unique(adata.obs_names, f"{where}.obs_names")
 
 
@@ -60,12 +60,17 @@ def check_obsm(adata: AnnData, key: str) -> None:
     check_unique(table.columns, f"adata.obsm[{key!r}].columns")
 
 
-def check_not_swapped(mrna_names: pd.Index) -> None:
-    """Whether the genes are not miRNAs."""
-    if look_like_mirnas([str(name) for name in mrna_names]):
-        raise ValueError(
-            f"the mRNA has the names {list(mrna_names[:3])}, which are miRNAs: are the modalities swapped?"
-        )
+def check_genes(var: pd.DataFrame, where: str) -> None:
+    """Whether the mRNA has genes, of different names, and not miRNAs."""
+    names = var.index[training_columns(var).gene >= 0]
+    if look_like_mirnas([str(name) for name in names]):
+        raise ValueError(f"the mRNA has the names {list(names[:3])}, which are miRNAs: are the modalities swapped?")
+    check_unique(names, f"{where}.var_names")
+
+
+def training_columns(var: pd.DataFrame) -> ChosenColumns:
+    """Which rows of var are genes to train on."""
+    return choose_training_columns(list(var.index), read_annotation(var))
 
 
 def check_unique(names: pd.Index, where: str) -> None:

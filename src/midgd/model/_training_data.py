@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
 from scvi.data import AnnDataManager
 
 from midgd.data import CountCheck, RowSource
+from midgd.features import left_out_notes
 from midgd.model._names import gene_card, mirna_card
-from midgd.model._setup import MIRNA_KEY, MRNA_KEY
+from midgd.model._setup import MIRNA_KEY, MRNA_KEY, training_columns
 from midgd.reference.reference import Card
 from midgd.settings import logger
 from midgd.train import Modality, Mosaic
@@ -50,11 +52,12 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class _Table:
-    """A registered matrix, with its own rows."""
+    """A registered matrix, with its own rows, of which some columns are features to train on; var is theirs."""
 
     matrix: Any
     obs_names: pd.Index
     var: pd.DataFrame
+    columns: NDArray[np.int64]
     where: str
 
 
@@ -79,22 +82,31 @@ def read_training_data(manager: AnnDataManager, source_key: str | None) -> Train
 
 
 def check_registered(manager: AnnDataManager) -> None:
-    """Refuse what is not counts at set-up, not after the training has begun."""
+    """Refuse what is not counts at set-up, not after the training has begun, and say which columns are no genes."""
     for key in (MRNA_KEY, MIRNA_KEY):
         for _ in _checked_chunks(_registered(manager, key)):
             pass
+    var = _owner(manager, MRNA_KEY).var
+    for note in left_out_notes(list(map(str, var.index)), training_columns(var).reasons):
+        logger.info("%s", note)
+
+
+def _owner(manager: AnnDataManager, key: str) -> AnnData:
+    """The AnnData that a registered matrix belongs to."""
+    whole = manager.adata
+    return whole.mod[manager.data_registry[key]["mod_key"]] if isinstance(whole, MuData) else whole
 
 
 def _registered(manager: AnnDataManager, key: str) -> _Table:
     """A matrix of the manager with the names it has now."""
     place = manager.data_registry[key]
     matrix = manager.get_from_registry(key)
-    owner, where = manager.adata, "adata"
-    if isinstance(owner, MuData):
-        owner, where = owner.mod[place["mod_key"]], f"mdata[{place['mod_key']!r}]"
+    owner = _owner(manager, key)
+    where = f"mdata[{place['mod_key']!r}]" if isinstance(manager.adata, MuData) else "adata"
     suffix = "" if place["attr_key"] is None else f"[{place['attr_key']!r}]"
     var = pd.DataFrame(index=matrix.columns) if isinstance(matrix, pd.DataFrame) else owner.var
-    return _Table(matrix, owner.obs_names, var, f"{where}.{place['attr_name']}{suffix}")
+    columns = np.flatnonzero(training_columns(var).gene >= 0) if key == MRNA_KEY else np.arange(len(var))
+    return _Table(matrix, owner.obs_names, var.iloc[columns], columns, f"{where}.{place['attr_name']}{suffix}")
 
 
 def _checked_chunks(table: _Table) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
@@ -102,6 +114,8 @@ def _checked_chunks(table: _Table) -> Iterator[tuple[int, int, NDArray[np.float3
     check = CountCheck(table.where, list(table.obs_names))
     for start, stop, chunk in RowSource(table.matrix):
         dense = np.asarray(chunk if isinstance(chunk, np.ndarray) else chunk.toarray(), np.float32)
+        if len(table.columns) < dense.shape[1]:
+            dense = dense[:, table.columns]
         check.update(np.where(np.isnan(dense), np.float32(0), dense), start)
         yield start, stop, dense
     check.finish()

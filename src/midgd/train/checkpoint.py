@@ -31,7 +31,8 @@ def load_checkpoint(path: Path, trainer: Resumable) -> None:
     """Read a checkpoint into a trainer of the same data and options."""
     try:
         # weights_only: a checkpoint is data, nothing in it may run.
-        state = torch.load(path, weights_only=True)
+        # On the CPU: it may come from a machine with another device; loading moves weights to where the trainer's are.
+        state = torch.load(path, weights_only=True, map_location="cpu")
         trainer.restore(state)
     except (KeyError, ValueError, RuntimeError, TypeError, EOFError, pickle.UnpicklingError) as error:
         raise ValueError(
