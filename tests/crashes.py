@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 KILLED, FAILED = 77, 78
-EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link")
+EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "shutil.rmtree")
 
 
 class _Disk:
@@ -50,6 +50,28 @@ class _Disk:
                 os.truncate(path, os.path.getsize(path) // 2)
 
 
+def _path(event: str, args: tuple[Any, ...]) -> str:
+    """The whole path, also where a name within an open folder is given."""
+    path, folder = os.fspath(args[0]), args[-1]
+    if event in ("os.remove", "os.rmdir") and isinstance(folder, int) and folder >= 0:
+        path = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), path)
+    return os.path.abspath(path)
+
+
+def _announce_hdf5() -> None:
+    """HDF5 opens files without telling Python."""
+    import h5py
+
+    own = h5py.File.__init__
+
+    def opened(self: Any, name: Any, mode: str = "r", *args: Any, **kwargs: Any) -> None:
+        if mode != "r" and isinstance(name, str | os.PathLike):
+            sys.audit("open", name, mode, os.O_RDWR | os.O_CREAT)
+        own(self, name, mode, *args, **kwargs)
+
+    h5py.File.__init__ = opened
+
+
 def _watch(root: Path, aside: Path, stop_at: int, power: bool) -> None:
     """Count events below a folder in this process, and end it at one of them."""
     disk, count, busy = _Disk(root, aside), 0, False
@@ -68,7 +90,7 @@ def _watch(root: Path, aside: Path, stop_at: int, power: bool) -> None:
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if busy or event not in EVENTS or not isinstance(args[0], str | os.PathLike):
             return
-        path = os.path.abspath(os.fspath(args[0]))
+        path = _path(event, args)
         writes = event != "open" or bool((args[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
         if writes and path.startswith(disk.root) and "midgd-lock" not in path:
             happens(event, path, args)
@@ -82,6 +104,7 @@ def _watch(root: Path, aside: Path, stop_at: int, power: bool) -> None:
             own_fsync(handle)
             disk.flushed(path)
 
+    _announce_hdf5()
     sys.addaudithook(hook)
     os.fsync = fsync  # type: ignore[assignment]
 

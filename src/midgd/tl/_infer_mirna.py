@@ -155,18 +155,18 @@ def infer_mirna(
     predictions: Iterator[Prediction]
     if output is not None:
         uns = provenance(model, alignment.report, level, params)
-        file = PartialOutput(Path(output), _made_with(view, uns, uncertainty), len(view.obs_names))
-        predictions = (p for *_, p in stream(view, alignment, predictor, batch_size=batch_size, first=file.n_done))
-        # A run that goes on must judge as it began.
-        kind, predictions = _judge(model, predictions, file.decided.get("sample_kind", sample_kind))
-        file.decided["sample_kind"] = uns["sample_kind"] = kind
-        n_empty, start = 0, file.n_done
-        for part in predictions:
-            file.write(start, start + len(part), result_arrays(model, part, level, units, uncertainty, kind))
-            n_empty, start = n_empty + int((part.evidence == 0).sum()), start + len(part)
-        _warn_of_empty(n_empty, "cells")
-        obs = _obs_with(adata, view, obs_columns(file.columns, uns, key_added))
-        file.finish(obs, mirna_var(table["name"], uns), result_uns(key_added, uns))
+        with PartialOutput(Path(output), _made_with(view, uns, uncertainty), len(view.obs_names)) as file:
+            predictions = (p for *_, p in stream(view, alignment, predictor, batch_size=batch_size, first=file.n_done))
+            # A run that goes on must judge as it began.
+            kind, predictions = _judge(model, predictions, file.decided.get("sample_kind", sample_kind))
+            file.decided["sample_kind"] = uns["sample_kind"] = kind
+            n_empty = 0
+            for part in predictions:
+                file.append(result_arrays(model, part, level, units, uncertainty, kind))
+                n_empty += int((part.evidence == 0).sum())
+            _warn_of_empty(n_empty, "cells")
+            obs = _obs_with(adata, view, obs_columns(file.columns, uns, key_added))
+            file.finish(obs, mirna_var(table["name"], uns), result_uns(key_added, uns))
         return None
     if groups is None:
         predictions = (part for *_, part in stream(view, alignment, predictor, batch_size=batch_size))
