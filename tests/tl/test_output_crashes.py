@@ -58,7 +58,8 @@ def test_nothing_or_the_whole_at_every_event(tmp_path, at_every_event, name, pow
         root.mkdir()
 
     n_kills, found, finished = 0, set(), 0
-    for n_kills in at_every_event(lambda: run(path), root, reset, power=power):
+    for event in at_every_event(lambda: run(path), root, reset, power=power):
+        n_kills = event + 1
         if path.exists():
             check(path)
             finished += 1

@@ -13,11 +13,12 @@ import math
 import struct
 import time
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import safetensors.torch
 from safetensors import SafetensorError
 
+from midgd._checks import read_json
 from midgd._files import NEW, locked, make_folder, move, named_errors, remove, replacing, sync, temporary
 from midgd._text import one_line, shown
 from midgd._torch import apart
@@ -222,14 +223,14 @@ def read_card(path: Path, name: str = CARD) -> Card:
     try:
         if (path / name).stat().st_size > MAX_CARD:
             raise ValueError(f"it has more than {MAX_CARD:,} bytes")
-        card = json.loads((path / name).read_bytes().decode("utf-8"), object_pairs_hook=_without_repeats)
+        card = read_json((path / name).read_bytes())
         if not isinstance(card, dict):
             raise ValueError("it is no JSON object")
         _check_format(path, card.get("format"))
         check_card(card)
     except _NewerFormat:
         raise
-    except (ValueError, RecursionError, MemoryError) as error:
+    except ValueError as error:
         raise _damaged(path, name, error) from error
     if card["format"] == OLDEST:
         logger.debug("%s was saved by an older midgd: its checksum does not cover the card", path)
@@ -253,13 +254,6 @@ def _check_format(path: Path, number: object) -> None:
         )
     if type(number) is not int or number < OLDEST:
         raise ValueError(f"format is {one_line(number, 20)}, this version of midgd reads {OLDEST} to {FORMAT}")
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise ValueError("a name occurs twice in one object")
-    return made
 
 
 def _damaged(path: Path, name: str, error: BaseException) -> ValueError:

@@ -156,7 +156,7 @@ class PartialOutput:
     def finish(self, obs: pd.DataFrame, var: pd.DataFrame, uns: Mapping[str, Any]) -> None:
         """Put the rows, names and notes into a file of AnnData at the place of the output."""
         rows = self._rows()
-        arrays = {place: rows[name] for name, place in PLACES.items() if name in self._dtype.fields}
+        arrays = {PLACES[name]: rows[name] for name, *_ in self._fields if name in PLACES}
         try:
             with replacing(self.path) as new:
                 _write(new, arrays, {"obs": obs, "var": var, "uns": dict(uns)})
