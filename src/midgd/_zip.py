@@ -41,7 +41,7 @@ def open_zip(file: BinaryIO) -> zipfile.ZipFile:
     return zipfile.ZipFile(_SmallReads(io.FileIO(file.fileno(), closefd=False)))
 
 
-def copy_entry(archive: zipfile.ZipFile, name: str, target: BinaryIO, longest: int) -> None:
+def copy_entry(archive: zipfile.ZipFile, name: str | zipfile.ZipInfo, target: BinaryIO, longest: int) -> None:
     """Write an entry into an open file, a piece at a time.
 
     Raises
@@ -53,7 +53,7 @@ def copy_entry(archive: zipfile.ZipFile, name: str, target: BinaryIO, longest: i
         while piece := source.read(PIECE):
             longest -= len(piece)
             if longest < 0:
-                raise ValueError(f"{shown(name)} is longer than it may be")
+                raise ValueError(f"{shown(getattr(name, 'filename', name))} is longer than it may be")
             target.write(piece)
 
 

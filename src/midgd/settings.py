@@ -18,7 +18,10 @@ def _default_cache() -> Path:
     if folder := os.environ.get("MIDGD_DATA_DIR"):
         return Path(folder).expanduser()
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "midgd"
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "midgd"
+    except RuntimeError:  # an account without a home, as in some containers
+        return Path("midgd-cache").absolute()
 
 
 @dataclass
@@ -32,7 +35,8 @@ class Settings:
     progress
         Show progress bars for work of more than a few seconds (``MIDGD_PROGRESS``; ``0`` turns them off).
     data_dir
-        Where downloads are cached (``MIDGD_DATA_DIR``; default ``~/.cache/midgd``). Made on first use, not on import.
+        Where downloads are cached (``MIDGD_DATA_DIR``; default ``~/.cache/midgd``, and ``midgd-cache`` in the
+        working directory for an account without a home). Made on first use, not on import.
     device
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"`` (``MIDGD_DEVICE``).
     """

@@ -25,7 +25,7 @@ ARRAYS = {
     "ood": RNG.random(N).astype(np.float32),
     "nearest": RNG.integers(0, 9, N),
 }
-NAMES = ["cells.zarr", "cells.h5ad"]
+NAMES = ["cells.h5ad", pytest.param("cells.zarr", marks=pytest.mark.slow)]  # a store of zarr has many file events
 
 
 def run(path: Path, run_of: str = "a") -> int:
@@ -156,6 +156,7 @@ def test_damage_is_named_and_left_alone(tmp_path, change, message):
     assert {p.name: p.read_bytes() for p in file.partial.iterdir()} == before
 
 
+@pytest.mark.slow
 def test_real_runs_that_are_killed_give_the_same_answer(toy_query, toy_reference, tmp_path, at_every_event):
     root, whole = tmp_path / "root", tmp_path / "whole.zarr"
     options: dict[str, Any] = {"uncertainty": True, "batch_size": 20}

@@ -30,7 +30,7 @@ from midgd.settings import logger
 # 5: sha256 covers the card as well. 4: sha256 is that of the weights.
 FORMAT, OLDEST = 5, 4
 WEIGHTS, CARD = "weights.safetensors", "card.json"
-MAX_CARD, MAX_HEADER = 64 << 20, 4 << 20  # bytes
+MAX_CARD, MAX_HEADER, MAX_WEIGHTS = 64 << 20, 4 << 20, 4 << 30  # bytes
 ATTEMPTS = 5  # to read both files while another process replaces them
 
 
@@ -199,6 +199,8 @@ def _read_header(file: BinaryIO) -> Shapes:
             raise ValueError(f"its header does not give type and shape of {shown(name)}")
         shapes[name] = (dtype, tuple(shape))
         n_bytes += math.prod(shape) * DTYPES[dtype].itemsize
+    if n_bytes > MAX_WEIGHTS:
+        raise ValueError(f"it has {n_bytes:,} bytes, at most {MAX_WEIGHTS:,} can be read")
     if (found := file.seek(0, 2)) != n_bytes:
         raise ValueError(f"it has {found:,} bytes, by its header it must have {n_bytes:,}")
     file.seek(0)
