@@ -262,3 +262,9 @@ def at_every_event() -> Any:
 def outcome() -> Any:
     """Function of `bounded.py` that runs something with little time and memory."""
     return _helper("bounded").outcome
+
+
+@pytest.fixture(scope="session")
+def fuzzing() -> Any:
+    """The module `fuzzing.py`."""
+    return _helper("fuzzing")

@@ -19,12 +19,13 @@ class _Disk:
 
     def __init__(self, root: Path, aside: Path) -> None:
         self.root, self.aside = str(root), aside
-        self.dirty: set[str] = set()
+        self.dirty: dict[str, int] = {}  # path: its first so many bytes are sure
         self.renamed: list[tuple[str, str, Path | None]] = []
 
     def before(self, event: str, path: str, args: tuple[Any, ...]) -> None:
         if event == "open":
-            self.dirty.add(path)
+            known = os.path.getsize(path) if os.path.isfile(path) and not (args[2] or 0) & os.O_TRUNC else 0
+            self.dirty[path] = min(self.dirty.get(path, known), known)
         if event == "os.rename":
             source, target = path, os.fspath(args[1])
             backup = None
@@ -33,10 +34,10 @@ class _Disk:
                 shutil.copyfile(target, backup)
             self.renamed.append((source, target, backup))
             if source in self.dirty:
-                self.dirty.add(target)
+                self.dirty[target] = self.dirty[source]
 
     def flushed(self, path: str) -> None:
-        self.dirty.discard(path)
+        self.dirty.pop(path, None)
         self.renamed = [r for r in self.renamed if os.path.dirname(r[1]) != path]
 
     def cut(self) -> None:
@@ -45,9 +46,9 @@ class _Disk:
                 os.rename(target, source)
                 if backup is not None:
                     shutil.copyfile(backup, target)
-        for path in self.dirty:
+        for path, sure in self.dirty.items():
             if os.path.isfile(path):
-                os.truncate(path, os.path.getsize(path) // 2)
+                os.truncate(path, (sure + os.path.getsize(path)) // 2)
 
 
 def _path(event: str, args: tuple[Any, ...]) -> str:

@@ -123,7 +123,7 @@ def test_the_list_does_not_trust_cards(data_dir, toy_reference_path, caplog, mon
     for name in ("changed", "large", "hidden"):
         shutil.copytree(toy_reference_path, data_dir / "references" / ("." * (name == "hidden") + name))
     card = data_dir / "references" / "changed" / "card.json"
-    card.write_text(card.read_text().replace("hsa-miR-21-5p", "hsa-miR-22-5p"))
+    card.write_text(card.read_text().replace("hsa-miR-21-5p", "hsa-miR-9999-5p"))
     with (data_dir / "references" / "large" / "card.json").open("r+b") as file:
         file.truncate(1 << 40)
     assert list(available().index) == ["default"]

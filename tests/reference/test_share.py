@@ -208,7 +208,8 @@ def test_killed_at_every_event_and_called_again(httpserver, cache, files, at_eve
 
     reset()
     n_kills = 0
-    for n_kills in at_every_event(lambda: load(url, sha256=digest), cache, reset):
+    for event in at_every_event(lambda: load(url, sha256=digest), cache, reset):
+        n_kills = event + 1
         assert load(url, sha256=digest).name == "toy"
         name = f"toy-{digest[:12]}"
         assert [p for p in left(cache) if not p.startswith(name + "/")] == [name]

@@ -140,6 +140,8 @@ def _get_part(
     import requests
 
     part, keep = temporary(target), False
+    if part.exists() and part.stat().st_size > longest:
+        part.unlink()
     try:
         with named_errors(part), part.open("r+b" if part.exists() else "w+b") as file:
             download(session, url, file, longest=longest, checked=checksum is not None, progress=progress)
