@@ -243,7 +243,7 @@ def _helper(name: str) -> Any:
     import importlib.util
     import sys
 
-    if not sys.platform.startswith("linux"):
+    if name != "golden" and not sys.platform.startswith("linux"):
         pytest.skip("needs fork, limits of a process and /proc")
     spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None and spec.loader is not None
@@ -268,3 +268,9 @@ def outcome() -> Any:
 def fuzzing() -> Any:
     """The module `fuzzing.py`."""
     return _helper("fuzzing")
+
+
+@pytest.fixture(scope="session")
+def golden() -> Any:
+    """The module `golden.py`."""
+    return _helper("golden")

@@ -47,7 +47,7 @@ def check(path: Path) -> None:
     assert adata.uns["run"] == "a" and adata.var_names.tolist() == list("wxyz")
 
 
-@pytest.mark.parametrize("power", [False, True], ids=["kill", "power cut"])
+@pytest.mark.parametrize("power", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["kill", "power cut"])
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_or_the_whole_at_every_event(tmp_path, at_every_event, name, power):
     root = tmp_path / "root"
@@ -73,6 +73,7 @@ def test_nothing_or_the_whole_at_every_event(tmp_path, at_every_event, name, pow
     assert n_kills > 30 and found == {0, 10, 20, 25} and finished >= 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_going_on_is_killed_too(tmp_path, at_every_event, name):
     """A run that goes on dies at every event, and a third one ends it."""
@@ -94,6 +95,7 @@ def test_going_on_is_killed_too(tmp_path, at_every_event, name):
         check(path)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # HDF5, while it cleans up
 @pytest.mark.parametrize("name", NAMES)
 def test_full_disk_keeps_what_was_done(tmp_path, name):
     """Every size at which the disk could be full, of the rows and of the finished file."""
