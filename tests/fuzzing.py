@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import random
 import resource
@@ -113,6 +114,7 @@ def campaign(folder: Path, make: Callable[[random.Random], bytes], judge: Callab
 
 def _work(folder: Path, make: Callable[[random.Random], bytes], judge: Callable[[bytes], str]) -> None:
     torch.set_num_threads(1)
+    logging.getLogger("midgd").setLevel(logging.CRITICAL)
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + (MEGABYTES << 20),) * 2)
 

@@ -21,7 +21,7 @@ from midgd.settings import logger
 if TYPE_CHECKING:
     from pathlib import Path
 
-MAX_TEXT = 2 << 30  # bytes of one table
+MAX_TEXT, PIECE = 2 << 30, 1 << 20  # bytes of one table, and of what is read of it at a time
 Orientation = Literal["samples_by_features", "features_by_samples"]
 
 
@@ -55,17 +55,21 @@ def read_text(path: Path) -> str:
     ValueError
         If it is too long, also when it is unpacked, or its gzip is damaged.
     """
+    content = bytearray()
     with path.open("rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
         try:
             with gzip.open(file) if packed else file as source:
-                content = source.read(MAX_TEXT + 1)
+                while piece := source.read(PIECE):  # to read it at once would set aside memory for the longest
+                    content += piece
+                    if len(content) > MAX_TEXT:
+                        raise ValueError(
+                            f"{path} holds more than {MAX_TEXT:,} bytes of text; split it, or use .h5ad for large data."
+                        )
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise ValueError(f"{path} is damaged or incomplete ({error}); get it again.") from error
-    if len(content) > MAX_TEXT:
-        raise ValueError(f"{path} holds more than {MAX_TEXT:,} bytes of text; split it, or use .h5ad for large data.")
-    return _decoded(content, path)
+    return _decoded(bytes(content), path)
 
 
 @contextmanager
