@@ -23,6 +23,7 @@ import torch
 SECONDS = float(os.environ.get("MIDGD_FUZZ_SECONDS", "20"))
 SEED = int(os.environ.get("MIDGD_FUZZ_SEED", "0"))
 ONE, MEGABYTES = 30, 1_500  # seconds and memory of one mutant
+LEAST = 60  # mutants, also on a slow machine
 TOKENS = (
     *(b"\0", b"\xff", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\n", b"\t", b",", b'"', b"'", b"#", b"\r", b"\\"),
     *(b"[", b"]", b"{", b"}", b"null", b"true", b"NaN", b"1e999", b"-1", b"0", b"9" * 400, b"-0.0", b"1e-400"),
@@ -123,7 +124,7 @@ def _work(folder: Path, make: Callable[[random.Random], bytes], judge: Callable[
 
     signal.signal(signal.SIGVTALRM, hangs)
     rng, counts, end = random.Random(SEED), Counter[str](), time.monotonic() + SECONDS
-    while time.monotonic() < end:
+    while time.monotonic() < end or counts.total() < LEAST:
         mutant = make(rng)
         (folder / "mutant").write_bytes(mutant)
         signal.setitimer(signal.ITIMER_VIRTUAL, ONE)

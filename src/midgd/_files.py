@@ -170,6 +170,13 @@ def _clear_up(path: Path) -> None:
     remove(older)
 
 
+def clear_up(path: Path) -> None:
+    """Remove what killed writers have left beside a path that is complete, if that is allowed here."""
+    if any(path.with_name(prefix + path.name).exists() for prefix in (NEW, OLD, LOCK)):
+        with suppress(OSError), locked(path):
+            _clear_up(path)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Temporary path for new content, a file or a folder; it takes the place of ``path`` when the block ends.

@@ -248,7 +248,7 @@ def test_listings_that_never_end(filled, monkeypatch):
         ({"md5sum": "no"}, "md5sum"),
         ({"file_size": 1 << 50}, "file_size"),
         ({"file_id": 7}, "file_id"),
-        ({"cases": {}}, "cases"),
+        ({"file_name": None}, "file_name"),
     ],
 )
 def test_listings_of_another_form_name_the_field(gdc, changes, field):

@@ -7,12 +7,12 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from midgd._checks import Check, read_json
-from midgd._files import LOCK, locked, move, named_errors, sync, temporary, write_atomic
+from midgd._files import clear_up, locked, move, named_errors, sync, temporary, write_atomic
 from midgd._text import one_line, shown
 from midgd.datasets._http import MAX_BYTES, NotTheFile, ask, download, http_session
 from midgd.settings import logger
@@ -96,12 +96,12 @@ def get_file(
     OSError
         If it cannot be written.
     """
+    if _is_there(target, checksum):  # a folder of others, which cannot be written, will do
+        clear_up(target)
+        return
     part = temporary(target)
-    if _is_there(target, checksum) and not part.exists() and not target.with_name(LOCK + target.name).exists():
-        return  # a folder of others, which cannot be written, will do
     with _writable(target):
-        if _is_there(target, checksum):
-            part.unlink(missing_ok=True)  # of a process that was killed
+        if _is_there(target, checksum):  # another process was first
             return
         for _ in range(CHECKSUM_ATTEMPTS):
             _get_part(session, url, target, checksum, longest, progress)
@@ -124,12 +124,11 @@ def _is_there(target: Path, checksum: Checksum | None) -> bool:
 @contextmanager
 def _writable(target: Path) -> Iterator[None]:
     """The lock of a target, or an error that says what the user can choose."""
-    with suppress(FileNotFoundError):
-        if not os.access(target.parent, os.W_OK) and target.parent.exists():
-            raise PermissionError(
-                f"The folder {target.parent} cannot be written to. Set MIDGD_DATA_DIR (or midgd.settings.data_dir) to"
-                " another folder."
-            )
+    if target.parent.exists() and not os.access(target.parent, os.W_OK):
+        raise PermissionError(
+            f"The folder {target.parent} cannot be written to. Set MIDGD_DATA_DIR (or midgd.settings.data_dir) to"
+            " another folder."
+        )
     with locked(target):
         yield
 

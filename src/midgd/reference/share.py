@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urldefrag, urlsplit
 
-from midgd._files import locked, make_folder, replacing
+from midgd._files import clear_up, locked, make_folder, replacing
 from midgd._text import one_line, shown
 from midgd._zip import BROKEN, copy_entry, open_zip
 from midgd.reference.reference import Reference
@@ -155,8 +155,10 @@ def load_url(url: str, sha256: str | None = None) -> Reference:
             _unpack(archive, folder)
         finally:
             archive.unlink(missing_ok=True)
-    elif archive.exists():
-        archive.unlink(missing_ok=True)  # of a process that was killed after unpacking it
+    for path in (archive, folder):
+        clear_up(path)
+    if archive.exists():  # of a process that was killed after unpacking it
+        archive.unlink(missing_ok=True)
     return read(folder)
 
 
