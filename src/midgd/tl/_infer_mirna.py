@@ -98,8 +98,8 @@ def infer_mirna(
     output
         File ``.zarr`` or ``.h5ad`` to write the results to, chunk by chunk, instead of into ``adata``: an AnnData of
         miRNAs with ``obsm["X_midgd"]``, ``obs["mirna_ood"]`` and, with ``uncertainty=True``, ``layers["sd"]``. Called
-        again after an interruption, it goes on where it stopped (the counts must be the same: only their names and
-        shape are compared).
+        again after an interruption of any kind, it goes on where it stopped (the counts must be the same: only their
+        names and shape are compared); until then the rows are in the folder ``<output>.partial``.
     counts
         ``"check"`` refuses values that are no counts by their scale, and rows of several scales. ``"trust"`` takes
         the values as they are (missing, infinite and negative ones are still errors).
@@ -136,6 +136,8 @@ def infer_mirna(
         unchanged.
     FileExistsError
         If ``output`` exists.
+    BlockingIOError
+        If another process writes the same ``output``.
     """
     model = load(reference)
     table = model.mirna_table(level)
