@@ -56,7 +56,8 @@ def test_folder_is_old_or_new_at_every_event(tmp_path, at_every_event, monkeypat
         assert read_folder(path) in ("old", "new") and [p.name for p in root.iterdir()] == ["x"]
         write_folder(path, "third")
         assert read_folder(path) == "third" and [p.name for p in root.iterdir()] == ["x"]
-    assert seen == ({"old", "new"} if exchanges else {"old", "new", "none"})
+    # A power cut undoes both renames, as their folder was not flushed between them.
+    assert seen == {"old", "new"} | (set() if exchanges or power else {"none"})
 
 
 def in_processes(n: int, action: Callable[[int], object]) -> list[int]:
