@@ -244,7 +244,7 @@ def _helper(name: str) -> Any:
     import importlib.util
     import sys
 
-    if not sys.platform.startswith("linux"):
+    if name != "golden" and not sys.platform.startswith("linux"):
         pytest.skip("needs fork, limits of a process and /proc")
     spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None and spec.loader is not None
@@ -263,3 +263,15 @@ def at_every_event() -> Any:
 def outcome() -> Any:
     """Function of `bounded.py` that runs something with little time and memory."""
     return _helper("bounded").outcome
+
+
+@pytest.fixture(scope="session")
+def fuzzing() -> Any:
+    """The module `fuzzing.py`."""
+    return _helper("fuzzing")
+
+
+@pytest.fixture(scope="session")
+def golden() -> Any:
+    """The module `golden.py`."""
+    return _helper("golden")

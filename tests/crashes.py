@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 KILLED, FAILED = 77, 78
-EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link")
+EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "shutil.rmtree")
 
 
 class _Disk:
@@ -19,12 +19,13 @@ class _Disk:
 
     def __init__(self, root: Path, aside: Path) -> None:
         self.root, self.aside = str(root), aside
-        self.dirty: set[str] = set()
+        self.dirty: dict[str, int] = {}  # path: its first so many bytes are sure
         self.renamed: list[tuple[str, str, Path | None]] = []
 
     def before(self, event: str, path: str, args: tuple[Any, ...]) -> None:
         if event == "open":
-            self.dirty.add(path)
+            known = os.path.getsize(path) if os.path.isfile(path) and not (args[2] or 0) & os.O_TRUNC else 0
+            self.dirty[path] = min(self.dirty.get(path, known), known)
         if event == "os.rename":
             source, target = path, os.fspath(args[1])
             backup = None
@@ -33,10 +34,10 @@ class _Disk:
                 shutil.copyfile(target, backup)
             self.renamed.append((source, target, backup))
             if source in self.dirty:
-                self.dirty.add(target)
+                self.dirty[target] = self.dirty[source]
 
     def flushed(self, path: str) -> None:
-        self.dirty.discard(path)
+        self.dirty.pop(path, None)
         self.renamed = [r for r in self.renamed if os.path.dirname(r[1]) != path]
 
     def cut(self) -> None:
@@ -45,9 +46,31 @@ class _Disk:
                 os.rename(target, source)
                 if backup is not None:
                     shutil.copyfile(backup, target)
-        for path in self.dirty:
+        for path, sure in self.dirty.items():
             if os.path.isfile(path):
-                os.truncate(path, os.path.getsize(path) // 2)
+                os.truncate(path, (sure + os.path.getsize(path)) // 2)
+
+
+def _path(event: str, args: tuple[Any, ...]) -> str:
+    """The whole path, also where a name within an open folder is given."""
+    path, folder = os.fspath(args[0]), args[-1]
+    if event in ("os.remove", "os.rmdir") and isinstance(folder, int) and folder >= 0:
+        path = os.path.join(os.readlink(f"/proc/self/fd/{folder}"), path)
+    return os.path.abspath(path)
+
+
+def _announce_hdf5() -> None:
+    """HDF5 opens files without telling Python."""
+    import h5py
+
+    own = h5py.File.__init__
+
+    def opened(self: Any, name: Any, mode: str = "r", *args: Any, **kwargs: Any) -> None:
+        if mode != "r" and isinstance(name, str | os.PathLike):
+            sys.audit("open", name, mode, os.O_RDWR | os.O_CREAT)
+        own(self, name, mode, *args, **kwargs)
+
+    h5py.File.__init__ = opened
 
 
 def _watch(root: Path, aside: Path, stop_at: int, power: bool) -> None:
@@ -68,7 +91,7 @@ def _watch(root: Path, aside: Path, stop_at: int, power: bool) -> None:
     def hook(event: str, args: tuple[Any, ...]) -> None:
         if busy or event not in EVENTS or not isinstance(args[0], str | os.PathLike):
             return
-        path = os.path.abspath(os.fspath(args[0]))
+        path = _path(event, args)
         writes = event != "open" or bool((args[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
         if writes and path.startswith(disk.root) and "midgd-lock" not in path:
             happens(event, path, args)
@@ -82,6 +105,7 @@ def _watch(root: Path, aside: Path, stop_at: int, power: bool) -> None:
             own_fsync(handle)
             disk.flushed(path)
 
+    _announce_hdf5()
     sys.addaudithook(hook)
     os.fsync = fsync  # type: ignore[assignment]
 

@@ -2,12 +2,13 @@
 
 What is written goes to a temporary name beside its target, is flushed to the disk and then renamed; the folder is
 flushed as well. A process that is killed at any moment, a full disk or a power cut leaves at the target what was
-there before, or the new content, and at most one file with the prefix :data:`NEW` and one with :data:`LOCK`. Their
-names follow from the target alone, so the next writer of the same target removes them.
+there before, or the new content, and at most one file each with the prefixes :data:`NEW`, :data:`OLD` and
+:data:`LOCK`. Their names follow from the target alone, so the next writer of the same target removes them.
 """
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import shutil
@@ -19,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from midgd.settings import logger
 
-NEW, LOCK = ".midgd-new-", ".midgd-lock-"
+NEW, OLD, LOCK = ".midgd-new-", ".midgd-old-", ".midgd-lock-"
 PATIENCE = 2.0  # seconds of waiting for another writer until the user is told
 
 
@@ -108,9 +109,37 @@ def sync_tree(folder: Path) -> None:
 
 
 def move(source: Path, target: Path) -> None:
-    """Rename within a folder and flush the names to the disk; a file at the target is replaced."""
-    os.replace(source, target)
+    """Rename within a folder and flush the names to the disk; a file or folder at the target is replaced."""
+    if target.is_dir() and not target.is_symlink():
+        _move_over_folder(source, target)
+    else:
+        os.replace(source, target)
     sync(target.parent)
+
+
+def _move_over_folder(source: Path, target: Path) -> None:
+    """Replace a folder, at one stroke where the operating system can exchange two names."""
+    older = target.with_name(OLD + target.name)
+    remove(older)
+    if _exchange(source, target):
+        os.replace(source, older)
+    else:  # a process that is killed between these two leaves the older folder under its hidden name
+        os.replace(target, older)
+        os.replace(source, target)
+    sync(target.parent)
+    remove(older)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names at one stroke; False where that is not known (Windows, some network file systems)."""
+    if os.name != "posix":
+        return False
+    library, first, second = ctypes.CDLL(None, use_errno=True), os.fsencode(one), os.fsencode(other)
+    if hasattr(library, "renameat2"):  # Linux: AT_FDCWD is -100, RENAME_EXCHANGE is 2
+        return bool(library.renameat2(-100, first, -100, second, 2) == 0)
+    if hasattr(library, "renamex_np"):  # macOS: RENAME_SWAP is 2
+        return bool(library.renamex_np(first, second, 2) == 0)
+    return False
 
 
 def remove(path: Path) -> None:
@@ -132,15 +161,31 @@ def named_errors(path: Path) -> Iterator[None]:
         raise
 
 
+def _clear_up(path: Path) -> None:
+    """Remove what a writer that was killed has left; an older folder that it had only put aside comes back."""
+    remove(temporary(path))
+    older = path.with_name(OLD + path.name)
+    if older.exists() and not path.exists():
+        move(older, path)
+    remove(older)
+
+
+def clear_up(path: Path) -> None:
+    """Remove what killed writers have left beside a path that is complete, if that is allowed here."""
+    if any(path.with_name(prefix + path.name).exists() for prefix in (NEW, OLD, LOCK)):
+        with suppress(OSError), locked(path):
+            _clear_up(path)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Temporary path for new content, a file or a folder; it takes the place of ``path`` when the block ends.
 
-    A file at ``path`` is replaced, a folder is not. The caller holds the lock of ``path``
-    (:func:`locked`); :func:`new_file` takes it as well. After an error nothing is left.
+    The caller holds the lock of ``path`` (:func:`locked`); :func:`new_file` takes it as well. After an error nothing
+    is left.
     """
     new = temporary(path)
-    remove(new)  # of a writer that was killed
+    _clear_up(path)
     try:
         with named_errors(path):
             yield new

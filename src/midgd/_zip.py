@@ -22,12 +22,20 @@ BROKEN = (zipfile.BadZipFile, zlib.error, LZMAError, EOFError, NotImplementedErr
 
 
 class _SmallReads(io.BufferedReader):
-    """Refuses to read much at once: the list of entries is read in one go, before any is looked at."""
+    """Refuses to read much at once: the list of entries is read in one go, before any is looked at.
+
+    Places outside of the file, which Python asks the operating system for, are damage as well.
+    """
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > MAX_READ:
             raise zipfile.BadZipFile(f"its list of entries has more than {MAX_READ:,} bytes")
         return super().read(size)
+
+    def seek(self, target: int, whence: int = 0, /) -> int:
+        if whence == 0 and not 0 <= target < 1 << 60:
+            raise zipfile.BadZipFile("it points to a place outside of itself")
+        return super().seek(target, whence)
 
 
 def open_zip(file: BinaryIO) -> zipfile.ZipFile:
@@ -41,7 +49,7 @@ def open_zip(file: BinaryIO) -> zipfile.ZipFile:
     return zipfile.ZipFile(_SmallReads(io.FileIO(file.fileno(), closefd=False)))
 
 
-def copy_entry(archive: zipfile.ZipFile, name: str, target: BinaryIO, longest: int) -> None:
+def copy_entry(archive: zipfile.ZipFile, name: str | zipfile.ZipInfo, target: BinaryIO, longest: int) -> None:
     """Write an entry into an open file, a piece at a time.
 
     Raises
@@ -53,7 +61,7 @@ def copy_entry(archive: zipfile.ZipFile, name: str, target: BinaryIO, longest: i
         while piece := source.read(PIECE):
             longest -= len(piece)
             if longest < 0:
-                raise ValueError(f"{shown(name)} is longer than it may be")
+                raise ValueError(f"{shown(getattr(name, 'filename', name))} is longer than it may be")
             target.write(piece)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from midgd._files import new_file
 from midgd.settings import logger
 
 LABELS = "bulk_labels"
@@ -39,16 +40,15 @@ def run(output: Path) -> list[Path]:
     adata = midgd.datasets.pbmc68k_counts()
     midgd.tl.infer_mirna(adata)
     mirna = midgd.get.mirna(adata)
-    output.mkdir(parents=True, exist_ok=True)
     paths = [output / "pbmc_umap.png", output / "pbmc_dotplot.png", output / "pbmc_mirna_by_cell_type.csv"]
     _draw_umap(mirna, paths[0])
     _draw_dotplot(mirna, paths[1])
     by_type = mirna.to_df().groupby(mirna.obs[LABELS].astype(str)).mean()
-    by_type.T.round(3).to_csv(paths[2])
+    _write(by_type.T.round(3), paths[2])
     table = against_sorted(mirna, mirna.obs[LABELS])
     paths += [output / "pbmc_against_sorted.png", output / "pbmc_against_sorted.csv"]
     _save(draw_against_sorted(table), paths[3])
-    table.round(2).to_csv(paths[4])
+    _write(table.round(2), paths[4])
     worst = table["error"].abs().sort_values(ascending=False).index[:3]
     wrong = ", ".join(f"{name} in {kind} ({table.loc[(kind, name), 'error']:+.1f})" for kind, name in worst)
     logger.info("against sorted cells (Juzenas et al. 2017), log2; furthest off: %s", wrong)
@@ -121,10 +121,14 @@ def _scaled_means(mirna: AnnData, order: list[str]) -> pd.DataFrame:
     return (means - means.min()) / (means.max() - means.min())
 
 
+def _write(table: pd.DataFrame, path: Path) -> None:
+    with new_file(path) as new:
+        table.to_csv(new)
+
+
 def _save(figure: object, path: Path) -> None:
     import matplotlib.pyplot as plt
 
-    partial = path.with_name(f".{path.stem}.part{path.suffix}")
-    figure.savefig(partial, dpi=130, bbox_inches="tight")  # type: ignore[attr-defined]
-    partial.replace(path)
+    with new_file(path) as new:
+        figure.savefig(new, dpi=130, bbox_inches="tight")  # type: ignore[attr-defined]
     plt.close(figure)  # type: ignore[arg-type]

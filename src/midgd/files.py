@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from midgd._files import new_file
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -157,22 +158,11 @@ def check_output(path: Path, overwrite: bool) -> None:
 
 
 def write_file(adata: AnnData, path: Path) -> None:
-    """Write ``.h5ad`` or ``.zarr``; what was there is replaced when the new file is complete."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    replaced = path.with_name(f".{path.name}.{os.getpid()}.old")
-    try:
+    """Write ``.h5ad`` or ``.zarr``; what was there is replaced when the new file is complete, others wait."""
+    with new_file(path) as new:
         if path.suffix == ".zarr":
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Writing zarr v2 data")
-                adata.write_zarr(partial)
+                adata.write_zarr(new)
         else:
-            adata.write_h5ad(partial)
-        if path.is_dir():
-            os.replace(path, replaced)
-        os.replace(partial, path)
-    finally:
-        for left in (partial, replaced):
-            if left.is_dir():
-                shutil.rmtree(left)
-            else:
-                left.unlink(missing_ok=True)
+            adata.write_h5ad(new)

@@ -17,12 +17,11 @@ logger = logging.getLogger("midgd")
 def _default_cache() -> Path:
     if folder := os.environ.get("MIDGD_DATA_DIR"):
         return Path(folder).expanduser()
-    if base := os.environ.get("XDG_CACHE_HOME"):
-        return Path(base) / "midgd"
+    base = os.environ.get("XDG_CACHE_HOME")
     try:
-        return Path.home() / ".cache" / "midgd"
-    except RuntimeError:  # a container whose user has no home: only downloads need a folder
-        return Path("midgd-cache")
+        return (Path(base) if base else Path.home() / ".cache") / "midgd"
+    except RuntimeError:  # an account without a home, as in some containers
+        return Path("midgd-cache").absolute()
 
 
 @dataclass
@@ -36,8 +35,8 @@ class Settings:
     progress
         Show progress bars for work of more than a few seconds (``MIDGD_PROGRESS``; ``0`` turns them off).
     data_dir
-        Where downloads are cached (``MIDGD_DATA_DIR``; default ``~/.cache/midgd``, for a user without a home
-        ``midgd-cache`` in the working directory). Made on first use, not on import.
+        Where downloads are cached (``MIDGD_DATA_DIR``; default ``~/.cache/midgd``, and ``midgd-cache`` in the
+        working directory for an account without a home). Made on first use, not on import.
     device
         ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"`` (``MIDGD_DEVICE``).
     """

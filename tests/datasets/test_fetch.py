@@ -7,11 +7,13 @@ import logging
 import pytest
 from werkzeug.wrappers import Response
 
-from midgd.datasets import _fetch
+from midgd._checks import record
+from midgd.datasets import _fetch, _http
 from midgd.datasets._fetch import fetch, fetch_json, safe_name
 
 BODY = bytes(range(256)) * 40
 SHA = "sha256:" + hashlib.sha256(BODY).hexdigest()
+ANY = record({}, more=True)
 MD5 = "md5:" + hashlib.md5(BODY).hexdigest()
 
 
@@ -42,7 +44,7 @@ def test_name_and_query(httpserver, cache):
 
 def test_wrong_checksum_leaves_nothing(httpserver, cache):
     httpserver.expect_request("/file.bin").respond_with_data(BODY + b"!")
-    with pytest.raises(ValueError, match=r"(?s)hash of downloaded file .*does not match"):
+    with pytest.raises(ValueError, match=r"does not have the sha256 .* nothing was kept"):
         fetch(httpserver.url_for("/file.bin"), known_hash=SHA, folder=cache)
     assert names(cache) == []
 
@@ -71,30 +73,55 @@ def test_http_error_names_status_address_and_path(httpserver, cache, status):
     assert names(cache) == []
 
 
-def test_cut_transfer_leaves_nothing(httpserver, cache):
+def rest(request):
+    start = int(request.headers["Range"].removeprefix("bytes=").removesuffix("-"))
+    assert start == len(BODY) // 2
+    return Response(BODY[start:], 206, headers={"Content-Range": f"bytes {start}-{len(BODY) - 1}/{len(BODY)}"})
+
+
+def test_cut_transfer_without_checksum_leaves_nothing(httpserver, cache):
     httpserver.expect_request("/file.bin").respond_with_handler(broken)
-    for known_hash in (SHA, None):
-        with pytest.raises(ConnectionError, match="by hand"):
-            fetch(httpserver.url_for("/file.bin"), known_hash=known_hash, folder=cache)
+    with pytest.raises(ConnectionError, match="by hand"):
+        fetch(httpserver.url_for("/file.bin"), known_hash=None, folder=cache)
     assert names(cache) == []
 
 
-def test_cut_transfer_goes_on(httpserver, cache):
-    def rest(request):
-        start = int(request.headers["Range"].removeprefix("bytes=").removesuffix("-"))
-        assert start == len(BODY) // 2
-        return Response(BODY[start:], 206, headers={"Content-Range": f"bytes {start}-{len(BODY) - 1}/{len(BODY)}"})
+def test_cut_transfer_with_checksum_goes_on_in_the_next_call(httpserver, cache, monkeypatch):
+    monkeypatch.setattr(_http, "RETRIES", 0)
+    httpserver.expect_ordered_request("/file.bin").respond_with_handler(broken)
+    httpserver.expect_ordered_request("/file.bin").respond_with_handler(rest)
+    with pytest.raises(ConnectionError, match="by hand"):
+        fetch(httpserver.url_for("/file.bin"), known_hash=SHA, folder=cache)
+    assert names(cache) == [".midgd-new-file.bin"]
+    assert fetch(httpserver.url_for("/file.bin"), known_hash=SHA, folder=cache).read_bytes() == BODY
+    assert names(cache) == ["file.bin"]
 
+
+def test_cut_transfer_goes_on(httpserver, cache):
     httpserver.expect_ordered_request("/file.bin").respond_with_handler(broken)
     httpserver.expect_ordered_request("/file.bin").respond_with_handler(rest)
     assert fetch(httpserver.url_for("/file.bin"), known_hash=SHA, folder=cache).read_bytes() == BODY
 
 
-def test_cut_transfer_from_a_server_without_ranges(httpserver, cache):
+@pytest.mark.parametrize(("known_hash", "asks_for_the_rest"), [(SHA, True), (None, False)])
+def test_cut_transfer_from_a_server_without_ranges(httpserver, cache, known_hash, asks_for_the_rest):
+    """Without a checksum, and without a tag of the version, two parts could be of two files."""
     httpserver.expect_ordered_request("/file.bin").respond_with_handler(broken)
     httpserver.expect_ordered_request("/file.bin").respond_with_data(BODY)
+    assert fetch(httpserver.url_for("/file.bin"), known_hash=known_hash, folder=cache).read_bytes() == BODY
+    assert ("Range" in httpserver.log[1][0].headers) == asks_for_the_rest
+
+
+def test_cut_transfer_goes_on_if_the_server_says_that_the_file_is_the_same(httpserver, cache):
+    def tagged(request):
+        assert request.headers["If-Range"] == '"1"'
+        return rest(request)
+
+    httpserver.expect_ordered_request("/file.bin").respond_with_handler(
+        lambda r: Response(broken(r).response, headers={"Content-Length": str(len(BODY)), "ETag": '"1"'})
+    )
+    httpserver.expect_ordered_request("/file.bin").respond_with_handler(tagged)
     assert fetch(httpserver.url_for("/file.bin"), known_hash=None, folder=cache).read_bytes() == BODY
-    assert "Range" in httpserver.log[1][0].headers
 
 
 def test_offline_message_and_a_file_put_there_by_hand(nowhere, cache):
@@ -106,7 +133,9 @@ def test_offline_message_and_a_file_put_there_by_hand(nowhere, cache):
     assert fetch(f"{nowhere}/file.bin", known_hash=SHA, folder=cache).read_bytes() == BODY
 
 
-@pytest.mark.parametrize("name", ["../x", "a/b", "..", ".", "", "a\\b"])
+@pytest.mark.parametrize(
+    "name", ["../x", "a/b", "..", ".", "", "a\\b", "C:x", "a\n", "\x1b[2J", "x" * 201, ".midgd-new-a"]
+)
 def test_unsafe_names(name):
     with pytest.raises(ValueError, match="not a plain name"):
         safe_name(name)
@@ -116,14 +145,14 @@ def test_json_is_kept_for_later(httpserver, nowhere, cache, caplog, monkeypatch)
     monkeypatch.setattr(_fetch.logger, "propagate", True)
     target = cache / "deep" / "answer.json"
     httpserver.expect_request("/q", method="POST", json={"a": 1}).respond_with_json({"b": [2]})
-    assert fetch_json(httpserver.url_for("/q"), target, payload={"a": 1}) == {"b": [2]}
+    assert fetch_json(httpserver.url_for("/q"), target, check=ANY, payload={"a": 1}) == {"b": [2]}
     assert json.loads(target.read_text()) == {"b": [2]} and names(target.parent) == ["answer.json"]
     with caplog.at_level(logging.WARNING, "midgd"):
-        assert fetch_json(f"{nowhere}/q", target, payload={"a": 1}) == {"b": [2]}
+        assert fetch_json(f"{nowhere}/q", target, check=ANY, payload={"a": 1}) == {"b": [2]}
     assert "earlier answer" in caplog.text
 
 
 def test_json_offline_without_an_earlier_answer(nowhere, cache):
     with pytest.raises(ConnectionError, match=r"https://by\.hand/q"):
-        fetch_json(f"{nowhere}/q", cache / "answer.json", by_hand="https://by.hand/q")
+        fetch_json(f"{nowhere}/q", cache / "answer.json", check=ANY, by_hand="https://by.hand/q")
     assert not cache.exists()

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import gzip
 import logging
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from midgd.datasets import _folder, read_folder
+from midgd.datasets import _folder, _tables, read_folder
 
 RNG = np.random.default_rng(3)
 SAMPLES = ["s1", "s2", "s3", "s4"]
@@ -170,3 +171,18 @@ def test_not_a_table(folder):
     (folder / "mrna.tsv").write_text("nothing here\n")
     with pytest.raises(ValueError, match="neither a tab nor a comma"):
         read_folder(folder)
+
+
+def test_gzip_that_unpacks_to_much(tmp_path, monkeypatch):
+    monkeypatch.setattr(_tables, "MAX_TEXT", 1 << 20)
+    (tmp_path / "mrna.tsv.gz").write_bytes(gzip.compress(b"g\ts\n" + b"a\t1\n" * (1 << 19)))
+    with pytest.raises(ValueError, match=r"mrna\.tsv\.gz holds more than 1,048,576 bytes"):
+        _tables.read_table(tmp_path / "mrna.tsv.gz")
+
+
+@pytest.mark.parametrize("length", [3, 12, 40, -1])
+def test_gzip_that_is_cut(tmp_path, length):
+    whole = gzip.compress("".join(f"g{i}\t{i}\n" for i in range(1_000)).encode())
+    (tmp_path / "mrna.tsv.gz").write_bytes(whole[:length])
+    with pytest.raises(ValueError, match="damaged or incomplete"):
+        _tables.read_table(tmp_path / "mrna.tsv.gz")

@@ -195,7 +195,7 @@ def test_interrupted_download_goes_on_in_the_next_call(gdc, cache, monkeypatch):
     monkeypatch.setattr("midgd.datasets._http.RETRIES", 0)
     with pytest.raises(ConnectionError, match="by hand"):
         midgd.datasets.tcga("TCGA-ACC", base_url=gdc.url, n_workers=1)
-    assert "0.star.txt" not in files(cache) and "0.star.txt.part" in files(cache)
+    assert "0.star.txt" not in files(cache) and ".midgd-new-0.star.txt" in files(cache)
     pairs = midgd.datasets.tcga("TCGA-ACC", base_url=gdc.url, n_workers=1)
     assert [begin for file_id, begin in gdc.asked if file_id == rna] == [None, "bytes=2048-"]
     assert pairs["rna"].X.toarray().tolist() == [[1, 2, 3]]
@@ -208,21 +208,53 @@ def test_cut_and_busy_server_within_one_call(filled, cache):
 
     first, second, *_ = filled.files
     filled.files[first] = (0, filled.files[first][1], big([5, 0, 7]))
-    filled.files[first][1]["md5sum"] = hashlib.md5(filled.files[first][2]).hexdigest()
+    body = filled.files[first][2]
+    filled.files[first][1].update(md5sum=hashlib.md5(body).hexdigest(), file_size=len(body))
     filled.trouble = {first: [cut], second: [busy, busy]}
     pairs = midgd.datasets.tcga("TCGA-ACC", base_url=filled.url)
     assert pairs["rna"].X.toarray().tolist() == [[1, 2, 3], [5, 0, 7]]
-    assert not [name for name in files(cache) if name.endswith(".part")]
+    assert not [name for name in files(cache) if name.startswith(".midgd")]
 
 
 def test_part_that_is_too_long_is_started_again(filled, cache):
     first, (_, hit, body) = next(iter(filled.files.items()))
-    part = cache / "gdc" / first / (hit["file_name"] + ".part")
+    part = cache / "gdc" / first / (".midgd-new-" + hit["file_name"])
     part.parent.mkdir(parents=True)
     part.write_bytes(body + b"more")
+    midgd.datasets.tcga("TCGA-ACC", base_url=filled.url)
+    assert not part.exists() and (part.parent / hit["file_name"]).read_bytes() == body
+
+
+def test_part_of_another_file_is_started_again(filled, cache):
+    first, (_, hit, body) = next(iter(filled.files.items()))
+    part = cache / "gdc" / first / (".midgd-new-" + hit["file_name"])
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"x" * len(body))
     filled.trouble[first] = [lambda _body: Response(status=416)]
     midgd.datasets.tcga("TCGA-ACC", base_url=filled.url)
-    assert not part.exists() and part.with_suffix("").read_bytes() == body
+    assert not part.exists() and (part.parent / hit["file_name"]).read_bytes() == body
+
+
+def test_listings_that_never_end(filled, monkeypatch):
+    monkeypatch.setattr(_gdc, "PAGE", 1)
+    monkeypatch.setattr(_gdc, "MAX_PAGES", 2)
+    with pytest.raises(ValueError, match="more than 2 pages"):
+        midgd.datasets.tcga("TCGA-ACC", base_url=filled.url)
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"md5sum": "no"}, "md5sum"),
+        ({"file_size": 1 << 50}, "file_size"),
+        ({"file_id": 7}, "file_id"),
+        ({"file_name": None}, "file_name"),
+    ],
+)
+def test_listings_of_another_form_name_the_field(gdc, changes, field):
+    gdc.add("star", "TCGA-OR-A5J1-01A", star([1, 2, 3]), **changes)
+    with pytest.raises(ValueError, match=rf"answer\.data\.hits\[0\]\.{field} is"):
+        midgd.datasets.tcga("TCGA-ACC", base_url=gdc.url)
 
 
 def test_wrong_md5_is_tried_again_then_refused(filled, cache):
@@ -233,7 +265,7 @@ def test_wrong_md5_is_tried_again_then_refused(filled, cache):
     filled.trouble[first] = [lambda _body: Response(b"wrong")] * 2
     with pytest.raises(ValueError, match=f"{first} does not have the md5"):
         midgd.datasets.tcga("TCGA-ACC", base_url=filled.url)
-    assert "0.star.txt" not in files(cache) and "0.star.txt.part" not in files(cache)
+    assert "0.star.txt" not in files(cache) and ".midgd-new-0.star.txt" not in files(cache)
 
 
 def test_file_names_cannot_leave_the_folder(gdc, cache):

@@ -37,3 +37,14 @@ def test_sorted_blood_cells_are_near_their_kinds():
     assert (
         inferred[labels.str.startswith(("CD4+", "CD8+", "CD19"))].median() < 9.5
     )  # 13.9 before label pairs, 3.8 sorted
+
+
+def test_answers_are_those_that_were_written_down(bundled, golden):
+    wanted = golden.read()
+    assert wanted.index.name == bundled.sha256, (
+        "the bundled reference is another one than golden.tsv was written with: run python tests/golden.py, look at"
+        " what changed, and commit both"
+    )
+    found = golden.answers()
+    assert found.index.equals(wanted.index) and list(found.columns) == list(wanted.columns)
+    np.testing.assert_allclose(found.to_numpy(), wanted.to_numpy(), rtol=0, atol=1e-4)

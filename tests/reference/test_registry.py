@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from midgd.reference import available, load
-from midgd.settings import settings
+from midgd.settings import logger, settings
 
 
 @pytest.fixture
@@ -92,3 +94,37 @@ def test_the_bundled_reference_knows_how_well_it_predicts_each_mirna(data_dir, l
         assert len(values) == len(reference.mirna_table(level)["name"]) and np.isnan(values).any()
         assert 0.5 < np.nanmean(values) < 0.8
     assert reference.accuracy("no such level") == {}
+
+
+def test_a_folder_here_does_not_stand_for_a_name(
+    data_dir, toy_reference_path, toy_reference, tmp_path, monkeypatch, caplog
+):
+    """A name is the bundled reference, then one in the data folder; a folder in the working directory is the last."""
+    monkeypatch.setattr(logger, "propagate", True)
+    monkeypatch.chdir(tmp_path)
+    other = replace(toy_reference, card=toy_reference.card | {"name": "other"}).save(tmp_path / "mine")
+    assert load("mine").name == "other"
+    shutil.copytree(other, tmp_path / "default")
+    assert load("default") is load() and load("./default").name == load(Path("default")).name == "other"
+    shutil.copytree(toy_reference_path, data_dir / "references" / "mine")
+    assert load("mine").name == "toy" and "'./mine'" in caplog.text
+    assert load("./mine").name == "other"
+
+
+def test_nobody_takes_the_name_of_a_bundled_reference(data_dir, toy_reference_path, caplog, monkeypatch):
+    monkeypatch.setattr(logger, "propagate", True)
+    shutil.copytree(toy_reference_path, data_dir / "references" / "default")
+    assert str(data_dir) not in available().loc["default", "path"] and "rename the folder" in caplog.text
+
+
+def test_the_list_does_not_trust_cards(data_dir, toy_reference_path, caplog, monkeypatch):
+    """A card that was changed, or is as large as a disk, is not listed."""
+    monkeypatch.setattr(logger, "propagate", True)
+    for name in ("changed", "large", "hidden"):
+        shutil.copytree(toy_reference_path, data_dir / "references" / ("." * (name == "hidden") + name))
+    card = data_dir / "references" / "changed" / "card.json"
+    card.write_text(card.read_text().replace("hsa-miR-21-5p", "hsa-miR-9999-5p"))
+    with (data_dir / "references" / "large" / "card.json").open("r+b") as file:
+        file.truncate(1 << 40)
+    assert list(available().index) == ["default"]
+    assert "it was changed" in caplog.text and "more than" in caplog.text

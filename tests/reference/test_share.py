@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from werkzeug import Response
 
 import midgd.tl
 from midgd.datasets import _http
-from midgd.reference import Reference, load, pull, push_to_hub
+from midgd.reference import Reference, load, pull, push_to_hub, share
 from midgd.reference.store import CARD, WEIGHTS
 from midgd.settings import settings
 
@@ -106,7 +107,7 @@ def test_hash_is_required(httpserver, cache, digest):
 
 def test_wrong_hash_keeps_nothing(httpserver, cache, files):
     httpserver.expect_request("/toy.zip").respond_with_data(zipped(*files.items()))
-    with pytest.raises(ValueError, match="hash"):
+    with pytest.raises(ValueError, match="does not have the sha256 000"):
         load(httpserver.url_for("/toy.zip"), sha256="0" * 64)
     assert left(cache) == []
 
@@ -163,6 +164,58 @@ def test_odd_addresses_give_plain_names(httpserver, cache, files, path):
     assert folder.name.endswith(sha256(body)[:12]) and not folder.name.startswith(".")
 
 
+def packed(size: int, method: int) -> bytes:
+    """A zip whose card unpacks to so many bytes."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as archive:
+        archive.writestr(WEIGHTS, b"x")
+        with archive.open(CARD, "w") as entry:
+            for _ in range(size >> 20):
+                entry.write(bytes(1 << 20))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_zip_that_unpacks_to_much_or_is_broken(httpserver, cache, monkeypatch, method):
+    monkeypatch.setitem(share.FILES, CARD, 4 << 20)
+    whole = packed(8 << 20, method)
+    broken = bytearray(whole)
+    start = broken.index(CARD.encode()) + len(CARD) + 30
+    broken[start : start + 40] = b"\xff" * 40
+    for body, message in ((whole, "longer than it may be"), (bytes(broken), "not a zip file that can be read|longer")):
+        httpserver.clear()
+        httpserver.expect_request("/toy.zip").respond_with_data(body)
+        with pytest.raises(ValueError, match=message):
+            load(httpserver.url_for("/toy.zip"), sha256=sha256(body))
+        assert left(cache) == []
+
+
+def test_a_zip_of_many_files(httpserver, cache, files):
+    body = zipped(*files.items(), *((f"f{i}", b"") for i in range(2_000)))
+    httpserver.expect_request("/toy.zip").respond_with_data(body)
+    with pytest.raises(ValueError, match="more than 1000 files"):
+        load(httpserver.url_for("/toy.zip"), sha256=sha256(body))
+
+
+def test_killed_at_every_event_and_called_again(httpserver, cache, files, at_every_event):
+    body = zipped(*files.items())
+    httpserver.expect_request("/toy.zip").respond_with_data(body)
+    url, digest = httpserver.url_for("/toy.zip"), sha256(body)
+
+    def reset() -> None:
+        shutil.rmtree(cache, ignore_errors=True)
+        cache.mkdir(parents=True)
+
+    reset()
+    n_kills = 0
+    for event in at_every_event(lambda: load(url, sha256=digest), cache, reset):
+        n_kills = event + 1
+        assert load(url, sha256=digest).name == "toy"
+        name = f"toy-{digest[:12]}"
+        assert [p for p in left(cache) if not p.startswith(name + "/")] == [name]
+    assert n_kills >= 8
+
+
 # The hub -----------------------------------------------------------------------------------------------------------
 
 
@@ -192,6 +245,11 @@ def stand_in(monkeypatch, tmp_path):
                 (tmp_path / repo_id / name).write_bytes((folder_path / name).read_bytes())
             return SimpleNamespace(commit_url=f"https://hub/{repo_id}/commit/1")
 
+        def get_paths_info(self, repo_id, paths, **options):
+            calls.append(("get_paths_info", options))
+            found = [tmp_path / repo_id / path for path in paths]
+            return [SimpleNamespace(path=p.name, size=p.stat().st_size) for p in found if p.exists()]
+
         def snapshot_download(self, repo_id, **options):
             calls.append(("snapshot_download", options))
             return str(tmp_path / repo_id)
@@ -213,6 +271,15 @@ def test_repository_without_a_reference(stand_in, tmp_path):
     (tmp_path / "me" / "other").mkdir(parents=True)
     with pytest.raises(FileNotFoundError, match=CARD):
         pull("me/other")
+
+
+def test_a_repository_with_files_that_are_too_large(stand_in, toy_reference, tmp_path):
+    toy_reference.push_to_hub("me/toy")
+    with (tmp_path / "me" / "toy" / CARD).open("r+b") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(ValueError, match="more than a reference may have"):
+        pull("me/toy")
+    assert "snapshot_download" not in dict(stand_in)
 
 
 def test_the_real_client_takes_these_arguments(stand_in, toy_reference, monkeypatch):
@@ -254,6 +321,11 @@ def hub_server(httpserver):
         body = {"id": "me/toy", "modelId": "me/toy", "sha": COMMIT, "private": False, "tags": [], "siblings": siblings}
         return Response(json.dumps(body | {"downloads": 0, "likes": 0}), 200, mimetype="application/json")
 
+    def paths(request):
+        wanted = {name: repository[name] for name in request.form.getlist("paths") if name in repository}
+        files = [{"type": "file", "path": n, "size": len(b), "oid": sha1(b)} for n, b in wanted.items()]
+        return Response(json.dumps(files), 200, mimetype="application/json")
+
     def tree(_request):
         files = [{"type": "file", "path": n, "size": len(b), "oid": sha1(b)} for n, b in repository.items()]
         return Response(json.dumps(files), 200, mimetype="application/json")
@@ -265,6 +337,7 @@ def hub_server(httpserver):
     httpserver.expect_request(re.compile(f"{api}/preupload/.*"), method="POST").respond_with_handler(preupload)
     httpserver.expect_request(re.compile(f"{api}/commit/.*"), method="POST").respond_with_handler(commit)
     httpserver.expect_request(re.compile(f"{api}(/revision/.*)?$"), method="GET").respond_with_handler(info)
+    httpserver.expect_request(re.compile(f"{api}/paths-info/.*"), method="POST").respond_with_handler(paths)
     httpserver.expect_request(re.compile(f"{api}/tree/.*"), method="GET").respond_with_handler(tree)
     httpserver.expect_request(re.compile("/me/toy/resolve/.*")).respond_with_handler(resolve)
     return repository

@@ -53,15 +53,15 @@ class Stopped(Exception):
 
 def interrupt_after(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the n-th chunk be written, and fail at the next."""
-    calls, write = [], _output.PartialOutput.write
+    calls, append = [], _output.PartialOutput.append
 
-    def stopping(self, start, stop, arrays):
+    def stopping(self, arrays):
         if len(calls) == n:
             raise Stopped
-        calls.append(start)
-        write(self, start, stop, arrays)
+        calls.append(arrays)
+        append(self, arrays)
 
-    monkeypatch.setattr(_output.PartialOutput, "write", stopping)
+    monkeypatch.setattr(_output.PartialOutput, "append", stopping)
 
 
 @pytest.mark.parametrize("second_batch", [10, 7])
@@ -106,6 +106,7 @@ def test_files_that_exist_or_cannot_be_are_refused(toy_query, toy_reference, tmp
     with pytest.raises(ValueError, match="choose one"):
         midgd.tl.infer_mirna(toy_query, toy_reference, output=tmp_path / "a.zarr", copy=True)
     (tmp_path / "b.zarr.partial").mkdir()
+    (tmp_path / "b.zarr.partial" / "mine.txt").write_text("mine")
     with pytest.raises(ValueError, match="not an unfinished output"):
         midgd.tl.infer_mirna(toy_query, toy_reference, output=tmp_path / "b.zarr")
 

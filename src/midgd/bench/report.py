@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from midgd._files import new_file
 from midgd.bench.scoring import LOWER_IS_BETTER, Outcome
 from midgd.metrics import percentile_interval
 
@@ -52,10 +52,8 @@ def _interval(draws: pd.DataFrame, metric: str) -> tuple[float, float]:
 
 def write_table(table: pd.DataFrame, output: str | Path) -> None:
     """Write ``<output>.csv``, whole or not at all."""
-    path = _path(output, ".csv")
-    part = path.with_name(path.name + ".part")
-    table.to_csv(part, index=False)
-    os.replace(part, path)
+    with new_file(_path(output, ".csv")) as new:
+        table.to_csv(new, index=False)
 
 
 def draw(table: pd.DataFrame, output: str | Path, metric: str = "spearman") -> None:
@@ -82,14 +80,11 @@ def draw(table: pd.DataFrame, output: str | Path, metric: str = "spearman") -> N
     axes.set_xlabel(f"{metric}, mean over miRNAs (bars: 95 % over patients)")
     axes.grid(axis="x", linewidth=0.3)
     figure.legend(loc="outside right upper", fontsize="small")
-    path = _path(output, ".png")
-    part = path.with_name(path.name + ".part")
-    figure.savefig(part, dpi=150, format="png")
-    os.replace(part, path)
+    with new_file(_path(output, ".png")) as new:
+        figure.savefig(new, dpi=150, format="png")
 
 
 def _path(output: str | Path, ending: str) -> Path:
     path = Path(output)
     path = path.with_suffix("") if path.suffix in {".csv", ".png"} else path
-    path.parent.mkdir(parents=True, exist_ok=True)
     return path.with_name(path.name + ending)

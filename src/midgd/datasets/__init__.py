@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from midgd.datasets._xena import xena
     from midgd.datasets._zenodo import midgd_paper, midgd_paper_files
 
-# Name -> module that defines it: importing midgd.datasets must not import scanpy, mudata or pooch.
+# Name -> module that defines it: importing midgd.datasets must not import scanpy, mudata or requests.
 _WHERE = {
     "midgd_paper": "_zenodo",
     "midgd_paper_files": "_zenodo",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -14,17 +13,16 @@ from urllib.parse import urlencode
 
 import pandas as pd
 
+from midgd._checks import list_of, matching, record, text, whole
 from midgd.datasets import _http
-from midgd.datasets._fetch import fetch_json, safe_name, unreachable
+from midgd.datasets._fetch import Checksum, fetch_json, get_file, safe_name
 from midgd.settings import logger, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import requests
-
-PAGE = 1000
-CHECKSUM_ATTEMPTS = 2
+PAGE, MAX_PAGES = 1000, 1000
+MAX_FILE = 1 << 30  # bytes of one file
 FIELDS = (
     "file_id,file_name,md5sum,file_size,"
     "cases.submitter_id,cases.project.project_id,cases.samples.submitter_id,cases.samples.sample_type"
@@ -35,6 +33,29 @@ WORKFLOWS = {
     "miRNA Expression Quantification": "BCGSC miRNA Profiling",
     "Isoform Expression Quantification": "BCGSC miRNA Profiling",
 }
+
+
+_SAMPLE = record({"submitter_id": text(), "sample_type": text()}, more=True)
+_CASE = record(
+    {"submitter_id": text(), "project": record({"project_id": text()}, more=True)},
+    {"samples": list_of(_SAMPLE)},
+    more=True,
+)
+_HIT = record(
+    {
+        "file_id": text(200),
+        "file_name": text(200),
+        "md5sum": matching(r"[0-9a-fA-F]{32}", "an md5"),
+        "file_size": whole(0, MAX_FILE),
+    },
+    {"cases": list_of(_CASE)},
+    more=True,
+)
+# What the GDC leaves out is empty.
+ANSWER = record(
+    {"data": record({"hits": list_of(_HIT, PAGE), "pagination": record({"total": whole(0)}, more=True)}, more=True)},
+    more=True,
+)
 
 
 def _filters(projects: Sequence[str], data_type: str) -> dict[str, Any]:
@@ -63,24 +84,26 @@ def list_files(projects: Sequence[str], data_type: str, folder: Path, base_url: 
     filters = _filters(projects, data_type)
     key = hashlib.sha256(json.dumps([base_url, filters, PAGE], sort_keys=True).encode()).hexdigest()[:16]
     hits: list[dict[str, Any]] = []
-    total = 1
-    while len(hits) < total:
+    for _ in range(MAX_PAGES):
         query = {"fields": FIELDS, "format": "JSON", "size": PAGE, "from": len(hits), "sort": "file_id:asc"}
         by_hand = f"{base_url}/files?" + urlencode({"filters": json.dumps(filters), **query})
         page = folder / "listings" / f"{key}-{len(hits)}.json"
-        answer = fetch_json(f"{base_url}/files", page, payload={"filters": filters, **query}, by_hand=by_hand)
+        answer = fetch_json(
+            f"{base_url}/files", page, check=ANSWER, payload={"filters": filters, **query}, by_hand=by_hand
+        )
         data = answer["data"]
-        total = data["pagination"]["total"]
-        if not data["hits"]:
-            break
         hits += data["hits"]
+        if not data["hits"] or len(hits) >= data["pagination"]["total"]:
+            break
+    else:
+        raise ValueError(f"{base_url} lists more than {MAX_PAGES:,} pages of files; ask for fewer projects at a time.")
     rows = [row for hit in hits if (row := _row(hit))]
     columns = ["file_id", "file_name", "md5sum", "file_size", "project", "patient", "sample", "sample_type"]
     return pd.DataFrame(rows, columns=columns).sort_values(["sample", "file_id"], ignore_index=True)
 
 
 def _row(hit: dict[str, Any]) -> dict[str, Any] | None:
-    cases = hit.get("cases", [])  # the GDC leaves out what is empty
+    cases = hit.get("cases", [])
     samples = [sample for case in cases for sample in case.get("samples", [])]
     if len(samples) != 1:
         return None
@@ -97,36 +120,6 @@ def _row(hit: dict[str, Any]) -> dict[str, Any] | None:
 def path_of(file: pd.Series, folder: Path) -> Path:
     """``folder/<file id>/<file name>``: the layout of gdc-client, so that its downloads are found too."""
     return folder / safe_name(file["file_id"]) / safe_name(file["file_name"])
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
-
-
-def _get_one(session: requests.Session, url: str, target: Path, md5: str) -> None:
-    """Download to ``*.part``, going on where an earlier run stopped; rename when the checksum is right."""
-    import requests
-
-    target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(target.name + ".part")
-    for _ in range(CHECKSUM_ATTEMPTS):
-        part.touch()
-        try:
-            with part.open("r+b") as file:
-                _http.download(session, url, file)
-        except requests.RequestException as error:
-            if not part.stat().st_size:
-                part.unlink()
-            unreachable(url, target, error)
-        if _md5(part) == md5:
-            os.replace(part, target)
-            return
-        part.unlink()
-    raise ValueError(
-        f"{url} does not have the md5 {md5} that the GDC gives for it, also after {CHECKSUM_ATTEMPTS} downloads; "
-        "nothing was kept. Try again later."
-    )
 
 
 def download_files(files: pd.DataFrame, folder: Path, base_url: str, n_workers: int) -> None:
@@ -147,9 +140,9 @@ def download_files(files: pd.DataFrame, folder: Path, base_url: str, n_workers: 
         local.session = _http.http_session()  # a session is not made for several threads
 
     def get(file: pd.Series) -> None:
-        target = path_of(file, folder)
-        if not (target.exists() and _md5(target) == file["md5sum"]):
-            _get_one(local.session, f"{base_url}/data/{file['file_id']}", target, file["md5sum"])
+        checksum = Checksum("md5", file["md5sum"].lower())
+        url, size = f"{base_url}/data/{file['file_id']}", max(int(file["file_size"]), 1)
+        get_file(local.session, url, path_of(file, folder), checksum, longest=size)
 
     began = time.monotonic()
     pool = ThreadPoolExecutor(n_workers, initializer=start)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pandas as pd
 
+from midgd._text import one_line
 from midgd.data import check_counts
 from midgd.features.columns import READ_SUMMARY
 from midgd.settings import logger
@@ -17,6 +21,7 @@ from midgd.settings import logger
 if TYPE_CHECKING:
     from pathlib import Path
 
+MAX_TEXT, PIECE = 2 << 30, 1 << 20  # bytes of one table, and of what is read of it at a time
 Orientation = Literal["samples_by_features", "features_by_samples"]
 
 
@@ -26,16 +31,14 @@ def read_table(path: Path) -> pd.DataFrame:
     UTF-8 and UTF-16 are told by their first bytes; what is neither is read as Latin-1, with a warning. Names that stand
     in the header twice stay as they are.
     """
-    content = path.read_bytes()
-    if content[:2] == b"\x1f\x8b":
-        content = gzip.decompress(content)
-    text = _decoded(content, path)
+    text = read_text(path)
     header = text.partition("\n")[0]
     separator = "\t" if "\t" in header else ","
     if separator not in header:
         raise ValueError(f"{path}: the first line has neither a tab nor a comma; a table with a header is needed.")
-    names = pd.read_csv(io.StringIO(header), sep=separator, header=None, dtype=str, keep_default_na=False).iloc[0]
-    table = pd.read_csv(io.StringIO(text), sep=separator, index_col=0)
+    with parsed(path):
+        names = pd.read_csv(io.StringIO(header), sep=separator, header=None, dtype=str, keep_default_na=False).iloc[0]
+        table = pd.read_csv(io.StringIO(text), sep=separator, index_col=0)
     table.index = table.index.astype(str)
     # pandas tells columns of one name apart (P0, P0.1); a header of R lacks the name of the first column.
     if len(names) not in (table.shape[1], table.shape[1] + 1):
@@ -44,9 +47,46 @@ def read_table(path: Path) -> pd.DataFrame:
     return table
 
 
+def read_text(path: Path) -> str:
+    """Text of a file, perhaps gzipped.
+
+    Raises
+    ------
+    ValueError
+        If it is too long, also when it is unpacked, or its gzip is damaged.
+    """
+    content = bytearray()
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        try:
+            with gzip.open(file) if packed else file as source:
+                while piece := source.read(PIECE):  # to read it at once would set aside memory for the longest
+                    content += piece
+                    if len(content) > MAX_TEXT:
+                        raise ValueError(
+                            f"{path} holds more than {MAX_TEXT:,} bytes of text; split it, or use .h5ad for large data."
+                        )
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise ValueError(f"{path} is damaged or incomplete ({error}); get it again.") from error
+    return _decoded(bytes(content), path)
+
+
+@contextmanager
+def parsed(path: Path) -> Iterator[None]:
+    """Name the file in what pandas says about its content."""
+    try:
+        yield
+    except (ValueError, OverflowError, IndexError) as error:
+        raise ValueError(f"{path} cannot be read as a table: {one_line(error)}") from error
+
+
 def _decoded(content: bytes, path: Path) -> str:
     if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-        return content.decode("utf-16")
+        try:
+            return content.decode("utf-16")
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} is damaged or incomplete ({error}); get it again.") from error
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +12,7 @@ from scipy import sparse
 
 from midgd.datasets._gdc import download_files, list_files, path_of
 from midgd.datasets._pairs import one_per_sample, paired_mudata
+from midgd.datasets._tables import read_text
 from midgd.settings import logger, settings
 
 if TYPE_CHECKING:
@@ -48,8 +50,9 @@ def read_isoform_quantification(path: Path) -> pd.DataFrame:
 
 
 def _read(path: Path, columns: list[str], comment: str | None = None) -> pd.DataFrame:
+    content = io.StringIO(read_text(path))
     try:
-        return pd.read_csv(path, sep="\t", usecols=columns, comment=comment)
+        return pd.read_csv(content, sep="\t", usecols=columns, comment=comment)
     except ValueError as error:  # pandas: a column is missing, or the file is no table
         raise ValueError(f"{path} is not the table it should be, with the columns {columns}: {error}") from error
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from midgd._checks import list_of, matching, record, text, whole
 from midgd.datasets._fetch import fetch, fetch_json
 from midgd.settings import settings
 
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
 
 ZENODO = "https://zenodo.org"
 PAPER_RECORD = "21885644"
+
+_FILE = {
+    "key": text(200),
+    "size": whole(0, 1 << 40),
+    "checksum": matching(r"md5:[0-9a-f]{32}", "an md5"),
+    "links": record({"self": text(2_000)}, more=True),
+}
+RECORD = record({"files": list_of(record(_FILE, more=True), 10_000)}, more=True)
 
 
 def _folder(data_dir: Path | str | None) -> Path:
@@ -41,7 +50,7 @@ def midgd_paper_files(*, data_dir: Path | str | None = None, base_url: str = ZEN
         If Zenodo cannot be reached and the list was never read before.
     """
     url = f"{base_url.rstrip('/')}/api/records/{PAPER_RECORD}"
-    record = fetch_json(url, _folder(data_dir).with_suffix(".json"))
+    record = fetch_json(url, _folder(data_dir).with_suffix(".json"), check=RECORD)
     rows = [
         {
             "name": file["key"],
@@ -85,6 +94,6 @@ def midgd_paper(
         raise KeyError(f"Zenodo record {PAPER_RECORD} has no {unknown}; it has {list(known.index)}.")
     chosen = known.loc[names]
     return {
-        name: fetch(url, known_hash=f"md5:{md5}", folder=_folder(data_dir), fname=name)
-        for name, url, md5 in zip(names, chosen["url"], chosen["md5"], strict=True)
+        name: fetch(url, known_hash=f"md5:{md5}", folder=_folder(data_dir), fname=name, longest=max(int(size), 1))
+        for name, url, md5, size in zip(names, chosen["url"], chosen["md5"], chosen["size"], strict=True)
     }

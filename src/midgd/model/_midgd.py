@@ -21,7 +21,7 @@ from midgd.model._training import held_out_errors, history_frames, train_options
 from midgd.model._training_data import TrainingData, held_out_rows, read_training_data
 from midgd.nn import DecoderSpec
 from midgd.reference import Reference
-from midgd.reference.store import read
+from midgd.reference.store import read, save
 from midgd.train import fit, fit_readout
 
 
@@ -231,11 +231,13 @@ class MIDGD(QueryableModel):
             The folder.
         overwrite
             Replace a model that is already there.
+
+        Raises
+        ------
+        FileExistsError
+            If the folder holds a model and ``overwrite`` is False, or anything else. Nothing is changed then.
         """
-        reference = self.reference
-        if Path(dir_path).exists() and not overwrite:
-            raise FileExistsError(f"{dir_path} exists: choose another folder, or overwrite=True to replace the model.")
-        reference.save(dir_path)
+        save(self.reference, Path(dir_path), overwrite=overwrite)
 
     @classmethod
     def load(

@@ -1,123 +1,16 @@
-"""What may stand on a card: a table of checks, each of which names the field that is wrong.
-
-A check takes a value and where it stands. A new field of the card is one line in :data:`CARD`.
-"""
+"""What may stand on a card. A new field of the card is one line in :data:`CARD`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
+from midgd._checks import Check, check_depth, either, list_of, map_of, maybe, number, record, text, whole
 from midgd._text import shown
 from midgd.nn.decoder import ACTIVATIONS
 from midgd.nn.heads import HEADS
 
-Check = Callable[[object, str], None]
-
 GROUPS = ("cell", "line", "tissue")  # of kinds of samples
-MAX_DEPTH = 32  # of lists and objects in each other, on a whole card
-MAX_FEATURES = 10_000_000
-
-
-def _refuse(where: str, value: object, wanted: str) -> NoReturn:
-    raise ValueError(f"{where} is {shown(value)}, it must be {wanted}")
-
-
-def text(longest: int = 1_000, *, printable: bool = True) -> Check:
-    """A text; ``printable`` is without control characters."""
-
-    def check(value: object, where: str) -> None:
-        if not isinstance(value, str) or len(value) > longest:
-            _refuse(where, value, f"a text of at most {longest} characters")
-        if printable and not value.isprintable():
-            _refuse(where, value, "a text without control characters")
-
-    return check
-
-
-def number(low: float = -math.inf, high: float = math.inf) -> Check:
-    """A finite number within bounds, both included."""
-
-    def check(value: object, where: str) -> None:
-        if type(value) not in (int, float) or not low <= value <= high or math.isinf(value):  # type: ignore[operator, arg-type]
-            _refuse(where, value, f"a number from {low:g} to {high:g}")
-
-    return check
-
-
-def whole(low: int, high: int = MAX_FEATURES) -> Check:
-    """An integer within bounds, both included."""
-
-    def check(value: object, where: str) -> None:
-        if type(value) is not int or not low <= value <= high:
-            _refuse(where, value, f"a whole number from {low} to {high}")
-
-    return check
-
-
-def either(*values: object) -> Check:
-    """One of a few values."""
-
-    def check(value: object, where: str) -> None:
-        if not any(type(value) is type(known) and value == known for known in values):
-            _refuse(where, value, f"one of {list(values)}")
-
-    return check
-
-
-def maybe(inner: Check) -> Check:
-    """Null, or what another check takes."""
-
-    def check(value: object, where: str) -> None:
-        if value is not None:
-            inner(value, where)
-
-    return check
-
-
-def list_of(inner: Check, longest: int = MAX_FEATURES) -> Check:
-    """A list of values that another check takes."""
-
-    def check(value: object, where: str) -> None:
-        if not isinstance(value, list) or len(value) > longest:
-            _refuse(where, value, "a list")
-        for i, item in enumerate(value):
-            inner(item, f"{where}[{i}]")
-
-    return check
-
-
-def map_of(inner: Check) -> Check:
-    """An object with any names, and values that another check takes."""
-
-    def check(value: object, where: str) -> None:
-        if not isinstance(value, dict):
-            _refuse(where, value, "an object")
-        for key, item in value.items():
-            inner(item, f"{where}[{shown(key)}]")
-
-    return check
-
-
-def record(needed: Mapping[str, Check], optional: Mapping[str, Check] | None = None, *, more: bool = False) -> Check:
-    """An object with these names; others are an error unless ``more`` are allowed."""
-    known = {**needed, **(optional or {})}
-
-    def check(value: object, where: str) -> None:
-        if not isinstance(value, dict):
-            _refuse(where, value, "an object")
-        inside = f"{where}." if where else ""
-        for name in needed:
-            if name not in value:
-                raise ValueError(f"{inside}{name} is missing")
-        for name, item in value.items():
-            if name in known:
-                known[name](item, inside + name)
-            elif not more:
-                raise ValueError(f"{inside or 'it '}has an unknown field {shown(name)}")
-
-    return check
 
 
 def _accuracy(value: object, where: str) -> None:
@@ -183,7 +76,7 @@ def check_card(card: dict[str, Any]) -> None:
     ValueError
         If not; names the field.
     """
-    _check_depth(card)
+    check_depth(card)
     CARD(card, "")
     tables = {"genes": ("symbol", "ensembl"), "mirnas": ("name", "accession"), "matures": ("name", "accession")}
     tables["kinds_table"] = ("name", "group")
@@ -206,14 +99,3 @@ def check_card(card: dict[str, Any]) -> None:
             if len(values) != len(card[part]["name"]):
                 where = f"accuracy.per_mirna[{shown(level)}][{shown(depth)}]"
                 raise ValueError(f"{where} has {len(values)} entries, {part}.name has {len(card[part]['name'])}")
-
-
-def _check_depth(card: dict[str, Any]) -> None:
-    """Not too deep for functions that call themselves."""
-    level: list[object] = [card]
-    for _ in range(MAX_DEPTH):
-        inner = [item for part in level for item in (part.values() if isinstance(part, dict) else part)]  # type: ignore[attr-defined]
-        level = [item for item in inner if isinstance(item, dict | list)]
-        if not level:
-            return
-    raise ValueError(f"it has lists or objects more than {MAX_DEPTH} deep in each other")

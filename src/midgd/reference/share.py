@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import urldefrag, urlsplit
 
+from midgd._files import clear_up, locked, make_folder, replacing
+from midgd._text import one_line, shown
+from midgd._zip import BROKEN, copy_entry, open_zip
 from midgd.reference.reference import Reference
-from midgd.reference.store import CARD, WEIGHTS, read
+from midgd.reference.store import CARD, MAX_CARD, MAX_WEIGHTS, WEIGHTS, read
 from midgd.settings import settings
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-FILES = (CARD, WEIGHTS)
+MAX_ENTRIES = 1_000  # of a zip
+# Bytes that each file may have.
+FILES = {CARD: MAX_CARD, WEIGHTS: MAX_WEIGHTS}
 
 
 def push_to_hub(
@@ -86,9 +89,14 @@ def pull(repo_id: str, *, revision: str | None = None, token: str | None = None)
     FileNotFoundError
         If the repository does not hold a reference.
     ValueError
-        If its files are damaged.
+        If its files are damaged or too large.
     """
-    folder = _hub().snapshot_download(repo_id, revision=revision, allow_patterns=list(FILES), token=token)
+    hub = _hub()
+    for file in hub.get_paths_info(repo_id, list(FILES), revision=revision, token=token):
+        size = getattr(file, "size", 0)  # a folder has none
+        if size > FILES.get(file.path, 0):
+            raise ValueError(f"{repo_id}: {shown(file.path)} has {size:,} bytes, more than a reference may have.")
+    folder = hub.snapshot_download(repo_id, revision=revision, allow_patterns=list(FILES), token=token)
     return read(Path(folder))
 
 
@@ -134,17 +142,24 @@ def load_url(url: str, sha256: str | None = None) -> Reference:
             f" midgd.reference.load({address!r}, sha256=...), or {address}#sha256=..."
         )
     folder = settings.data_dir / "references" / f"{_stem(address)}-{digest[:12]}"
-    if folder.is_dir():
-        return read(folder)
-    archive = fetch(address, known_hash=f"sha256:{digest}", folder=folder.parent, fname=f"{folder.name}.zip")
-    try:
-        _unpack(archive, folder)
-        return read(folder)
-    except ValueError:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    finally:
+    archive = folder.with_name(f"{folder.name}.zip")
+    if not folder.is_dir():
+        fetch(
+            address,
+            known_hash=f"sha256:{digest}",
+            folder=folder.parent,
+            fname=archive.name,
+            longest=sum(FILES.values()),
+        )
+        try:
+            _unpack(archive, folder)
+        finally:
+            archive.unlink(missing_ok=True)
+    for path in (archive, folder):
+        clear_up(path)
+    if archive.exists():  # of a process that was killed after unpacking it
         archive.unlink(missing_ok=True)
+    return read(folder)
 
 
 def _stem(address: str) -> str:
@@ -154,34 +169,35 @@ def _stem(address: str) -> str:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Write the two files of a zip into a new folder that appears when both are complete."""
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        try:
-            with zipfile.ZipFile(archive) as content:
-                for name, entry in _entries(content).items():
-                    # Written under our own names: no path of the zip is ever used as a path.
-                    with content.open(entry) as source, (partial / name).open("wb") as target:
-                        shutil.copyfileobj(source, target)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-            raise ValueError(f"{archive.name} is not a zip file that can be read ({error}).") from error
-        partial.chmod(0o755)  # mkdtemp makes it private
-        if not folder.exists():
-            os.replace(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    """Write the two files of a zip into a new folder that appears when both are complete and make a reference."""
+    with locked(folder):
+        if folder.exists():  # another process was first
+            return
+        with replacing(folder) as new:
+            make_folder(new)
+            try:
+                with archive.open("rb") as file, open_zip(file) as content:
+                    for name, entry in _entries(content).items():
+                        # Written under our own names: no path of the zip is ever used as a path.
+                        with (new / name).open("wb") as target:
+                            copy_entry(content, entry, target, FILES[name])
+            except BROKEN as error:
+                raise ValueError(f"{archive.name} is not a zip file that can be read ({one_line(error)}).") from error
+            read(new)
 
 
 def _entries(content: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     """The entries of the two files, in the root or in one folder."""
+    if len(content.infolist()) > MAX_ENTRIES:
+        raise ValueError(f"The zip holds more than {MAX_ENTRIES} files, a reference has {len(FILES)}.")
     entries = [(PurePosixPath(entry.filename.replace("\\", "/")), entry) for entry in content.infolist()]
     for path, _ in entries:
         if path.is_absolute() or ".." in path.parts or ":" in str(path):
-            raise ValueError(f"The zip holds {str(path)!r}, which points out of its folder; nothing was unpacked.")
+            raise ValueError(f"The zip holds {shown(str(path))}, which points out of its folder; nothing was unpacked.")
     found = [(path, entry) for path, entry in entries if path.name in FILES and len(path.parts) <= 2]
     if sorted(path.name for path, _ in found) != sorted(FILES) or len({path.parent for path, _ in found}) != 1:
         raise ValueError(
             f"The zip must hold {' and '.join(FILES)} of one reference, in its root or in one folder;"
-            f" it holds {[str(path) for path, _ in entries[:10]]}."
+            f" it holds {shown([str(path) for path, _ in entries[:10]])}."
         )
     return {path.name: entry for path, entry in found}

@@ -13,11 +13,12 @@ import math
 import struct
 import time
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import safetensors.torch
 from safetensors import SafetensorError
 
+from midgd._checks import read_json
 from midgd._files import NEW, locked, make_folder, move, named_errors, remove, replacing, sync, temporary
 from midgd._text import one_line, shown
 from midgd._torch import apart
@@ -29,7 +30,7 @@ from midgd.settings import logger
 # 5: sha256 covers the card as well. 4: sha256 is that of the weights.
 FORMAT, OLDEST = 5, 4
 WEIGHTS, CARD = "weights.safetensors", "card.json"
-MAX_CARD, MAX_HEADER = 64 << 20, 4 << 20  # bytes
+MAX_CARD, MAX_HEADER, MAX_WEIGHTS = 64 << 20, 4 << 20, 4 << 30  # bytes
 ATTEMPTS = 5  # to read both files while another process replaces them
 
 
@@ -198,6 +199,8 @@ def _read_header(file: BinaryIO) -> Shapes:
             raise ValueError(f"its header does not give type and shape of {shown(name)}")
         shapes[name] = (dtype, tuple(shape))
         n_bytes += math.prod(shape) * DTYPES[dtype].itemsize
+    if n_bytes > MAX_WEIGHTS:
+        raise ValueError(f"it has {n_bytes:,} bytes, at most {MAX_WEIGHTS:,} can be read")
     if (found := file.seek(0, 2)) != n_bytes:
         raise ValueError(f"it has {found:,} bytes, by its header it must have {n_bytes:,}")
     file.seek(0)
@@ -222,14 +225,14 @@ def read_card(path: Path, name: str = CARD) -> Card:
     try:
         if (path / name).stat().st_size > MAX_CARD:
             raise ValueError(f"it has more than {MAX_CARD:,} bytes")
-        card = json.loads((path / name).read_bytes().decode("utf-8"), object_pairs_hook=_without_repeats)
+        card = read_json((path / name).read_bytes())
         if not isinstance(card, dict):
             raise ValueError("it is no JSON object")
         _check_format(path, card.get("format"))
         check_card(card)
     except _NewerFormat:
         raise
-    except (ValueError, RecursionError, MemoryError) as error:
+    except ValueError as error:
         raise _damaged(path, name, error) from error
     if card["format"] == OLDEST:
         logger.debug("%s was saved by an older midgd: its checksum does not cover the card", path)
@@ -253,13 +256,6 @@ def _check_format(path: Path, number: object) -> None:
         )
     if type(number) is not int or number < OLDEST:
         raise ValueError(f"format is {one_line(number, 20)}, this version of midgd reads {OLDEST} to {FORMAT}")
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        raise ValueError("a name occurs twice in one object")
-    return made
 
 
 def _damaged(path: Path, name: str, error: BaseException) -> ValueError:

@@ -101,9 +101,9 @@ def infer_mirna(
     output
         File ``.zarr`` or ``.h5ad`` to write the results to, chunk by chunk, instead of into ``adata``: an AnnData of
         miRNAs with ``obsm["X_midgd"]``, ``obsm["mirna_weights"]`` (an array; the names of its columns are in ``uns``),
-        ``obs["mirna_ood"]`` and, with ``uncertainty=True``, ``layers["sd"]``. Called
-        again after an interruption, it goes on where it stopped (the counts must be the same: only their names and
-        shape are compared).
+        ``obs["mirna_ood"]`` and, with ``uncertainty=True``, ``layers["sd"]``. Called again after an interruption of any
+        kind, it goes on where it stopped (the counts must be the same: only their names and shape are compared); until
+        then the rows are in the folder ``<output>.partial``.
     counts
         ``"check"`` refuses values that are no counts by their scale, and rows of several scales. ``"trust"`` takes
         the values as they are (missing, infinite and negative ones are still errors).
@@ -149,6 +149,8 @@ def infer_mirna(
         unchanged.
     FileExistsError
         If ``output`` exists.
+    BlockingIOError
+        If another process writes the same ``output``.
     """
     model = load(reference)
     table = model.mirna_table(level)
@@ -168,20 +170,20 @@ def infer_mirna(
     predictions: Iterator[Prediction]
     if output is not None:
         uns = provenance(model, alignment.report, level, params)
-        file = PartialOutput(Path(output), _made_with(view, uns, uncertainty), len(view.obs_names))
-        predictions = (p for *_, p in stream(view, alignment, predictor, batch_size=batch_size, first=file.n_done))
-        # A run that goes on must judge as it began.
-        kind, predictions = _judge(model, predictions, file.decided.get("sample_kind", sample_kind))
-        file.decided["sample_kind"] = kind
-        uns |= judged_as(model, kind)
-        n_empty, start = 0, file.n_done
-        for part in predictions:
-            file.write(start, start + len(part), result_arrays(model, part, level, units, uncertainty, kind))
-            n_empty, start = n_empty + int((part.evidence == 0).sum()), start + len(part)
-        _warn_of_empty(n_empty, "cells")
-        _warn_of_strangers(file.columns["ood"], "cells")
-        obs = _obs_with(adata, view, obs_columns(file.columns, uns, key_added))
-        file.finish(obs, mirna_var(table["name"], uns), result_uns(key_added, uns))
+        with PartialOutput(Path(output), _made_with(view, uns, uncertainty), len(view.obs_names)) as file:
+            predictions = (p for *_, p in stream(view, alignment, predictor, batch_size=batch_size, first=file.n_done))
+            # A run that goes on must judge as it began.
+            kind, predictions = _judge(model, predictions, file.decided.get("sample_kind", sample_kind))
+            file.decided["sample_kind"] = kind
+            uns |= judged_as(model, kind)
+            n_empty = 0
+            for part in predictions:
+                file.append(result_arrays(model, part, level, units, uncertainty, kind))
+                n_empty += int((part.evidence == 0).sum())
+            _warn_of_empty(n_empty, "cells")
+            _warn_of_strangers(file.columns["ood"], "cells")
+            obs = _obs_with(adata, view, obs_columns(file.columns, uns, key_added))
+            file.finish(obs, mirna_var(table["name"], uns), result_uns(key_added, uns))
         return None
     if groups is None:
         predictions = (part for *_, part in stream(view, alignment, predictor, batch_size=batch_size))

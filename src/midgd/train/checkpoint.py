@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+
+from midgd._files import new_file
 
 
 class Resumable(Protocol):
@@ -22,9 +23,8 @@ class Resumable(Protocol):
 
 def save_checkpoint(path: Path, trainer: Resumable) -> None:
     """Write the state; an interrupted write leaves the previous checkpoint as it was."""
-    partial = path.with_name(path.name + ".part")
-    torch.save(trainer.state(), partial)
-    os.replace(partial, path)
+    with new_file(path) as new:
+        torch.save(trainer.state(), new)
 
 
 def load_checkpoint(path: Path, trainer: Resumable) -> None:
