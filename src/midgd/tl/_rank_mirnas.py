@@ -16,6 +16,7 @@ from midgd.tl._values import labels, log_values
 if TYPE_CHECKING:
     from mudata import MuData
 
+FIELDS = {"names": "O", "scores": "f4", "pvals": "f8", "pvals_adj": "f8", "logfoldchanges": "f4"}
 OF_CELLS = ("wilcoxon", "t-test")
 CELLS_NOTE = (
     "Cells are the replicates here. Inferred values of cells of one sample are not independent (one map turns mRNA "
@@ -110,22 +111,24 @@ def rank_mirnas(
     if len(group.categories) < 2:
         raise ValueError(f"obs[{groupby!r}] has one group only, {group.categories[0]!r}: nothing to compare it with.")
     values.obs[groupby] = group
-    values = values[:, _present(np.asarray(values.X), group.codes, min_cpm)].copy()
+    tested = values[:, _present(np.asarray(values.X), group.codes, min_cpm)].copy()
     inferred_by = adata.uns.get(key, {}).get("params", {}).get("groupby")
+    params = {"groupby": groupby, "reference": reference, "method": method, "min_cpm": min_cpm}
     if sample_key is None:
         if inferred_by is not None:
             raise ValueError(
                 f"infer_mirna(groupby={inferred_by!r}) gave all cells of a group one value, so cells are copies and no "
                 "replicates. Give sample_key=, or infer without groupby."
             )
-        ranking = _of_cells(values, groupby, reference, method, min_cpm)
+        params |= {"replicates": "cells", "note": CELLS_NOTE}
+        found = _of_cells(tested, groupby, reference, method)
     else:
         sample = labels(adata.obs, sample_key, "sample_key")
-        replicates = Replicates.of_cells(np.asarray(values.X), group.codes, sample.codes, min_cells)
+        replicates = Replicates.of_cells(np.asarray(tested.X), group.codes, sample.codes, min_cells)
         _check_they_vary(replicates, inferred_by)
+        params |= {"replicates": "samples", "sample_key": sample_key, "min_cells": min_cells}
         found = _of_samples(replicates, group.categories, reference, method, paired)
-        params = {"groupby": groupby, "reference": reference, "method": method, "sample_key": sample_key}
-        ranking = _in_layout(found, values.var_names, params | {"min_cells": min_cells, "min_cpm": min_cpm})
+    ranking = _in_layout(found, tested.var_names, values.var_names, params)
     adata.uns[key] = {**adata.uns.get(key, {}), key_added: ranking}
 
 
@@ -137,14 +140,21 @@ def _present(values: NDArray[np.floating], group: NDArray[np.integer], min_cpm: 
     return present
 
 
-def _of_cells(values: AnnData, groupby: str, reference: str, method: str, min_cpm: float) -> dict[str, Any]:
+def _of_cells(values: AnnData, groupby: str, reference: str, method: str) -> dict[str, Difference]:
     import scanpy as sc
 
     logger.warning("rank_mirnas without sample_key=: %s", CELLS_NOTE)
     sc.tl.rank_genes_groups(values, groupby, reference=reference, method=method, use_raw=False)
-    ranking = dict(values.uns["rank_genes_groups"])
-    params = {name: value for name, value in ranking["params"].items() if value is not None}
-    return ranking | {"params": params | {"replicates": "cells", "min_cpm": min_cpm, "note": CELLS_NOTE}}
+    group, x = values.obs[groupby], np.asarray(values.X, np.float64)
+    found = {}
+    for name in values.uns["rank_genes_groups"]["names"].dtype.names:
+        table = sc.get.rank_genes_groups_df(values, name).set_index("names").loc[values.var_names]
+        own = (group == name).to_numpy()
+        other = ~own if reference == "rest" else (group == reference).to_numpy()
+        mean = x[own].mean(0) - x[other].mean(0)
+        sizes = (int(own.sum()), int(other.sum()))
+        found[name] = Difference(table["scores"].to_numpy(), table["pvals"].to_numpy(), mean, sizes, paired=False)
+    return found
 
 
 def _check_they_vary(replicates: Replicates, inferred_by: str | None) -> None:
@@ -180,25 +190,24 @@ def _of_samples(
     return found
 
 
-def _in_layout(found: dict[str, Difference], mirnas: pd.Index, params: dict[str, Any]) -> dict[str, Any]:
+def _in_layout(
+    found: dict[str, Difference], tested: pd.Index, mirnas: pd.Index, params: dict[str, Any]
+) -> dict[str, Any]:
     """As :func:`scanpy.tl.rank_genes_groups` lays it out: record arrays with a field for each group, best first."""
-    order = {name: np.argsort(-np.nan_to_num(test.score, nan=0.0), kind="stable") for name, test in found.items()}
+    untested = mirnas.difference(tested, sort=False)
+    tables = {name: _best_first(test, tested, untested) for name, test in found.items()}
+    result: dict[str, Any] = {}
+    for field, dtype in FIELDS.items():
+        columns = {name: table[field].to_numpy() for name, table in tables.items()}
+        result[field] = pd.DataFrame(columns).to_records(index=False, column_dtypes=dtype)
+    sizes = [(*test.n, test.paired) for test in found.values()]
+    tests = pd.DataFrame(sizes, columns=["n_group", "n_reference", "paired"], index=list(found))
+    return {"params": params | {"use_raw": False, "corr_method": "benjamini-hochberg", "tests": tests}} | result
 
-    def records(columns: dict[str, Any], dtype: str) -> Any:
-        sorted_columns = {name: np.asarray(values)[order[name]] for name, values in columns.items()}
-        return pd.DataFrame(sorted_columns).to_records(index=False, column_dtypes=dtype)
 
-    tests = pd.DataFrame(
-        {"n_group": [t.n[0] for t in found.values()], "n_reference": [t.n[1] for t in found.values()]},
-        index=list(found),
-    )
-    tests["paired"] = [t.paired for t in found.values()]
-    more = {"use_raw": False, "corr_method": "benjamini-hochberg", "replicates": "samples", "tests": tests}
-    return {
-        "params": params | more,
-        "names": records({name: mirnas for name in found}, "O"),
-        "scores": records({name: t.score for name, t in found.items()}, "float32"),
-        "pvals": records({name: t.pval for name, t in found.items()}, "float64"),
-        "pvals_adj": records({name: benjamini_hochberg(t.pval) for name, t in found.items()}, "float64"),
-        "logfoldchanges": records({name: t.mean / np.log(2.0) for name, t in found.items()}, "float32"),
-    }
+def _best_first(test: Difference, tested: pd.Index, untested: pd.Index) -> pd.DataFrame:
+    """One group; miRNAs that were not tested come last, for plots of scanpy want every miRNA."""
+    columns = {"scores": test.score, "pvals": test.pval, "pvals_adj": benjamini_hochberg(test.pval)}
+    table = pd.DataFrame(columns | {"logfoldchanges": test.mean / np.log(2.0)}, index=tested)
+    table = table.sort_values("scores", ascending=False, kind="stable")
+    return table.reindex(table.index.append(untested)).rename_axis("names").reset_index()
