@@ -105,7 +105,8 @@ def associate(
     if kind == "survival":
         time, died = _survival(obs, column_key, event)
         optional("lifelines", "midgd.tl.associate with event=")
-        indicators = pd.get_dummies(obs[list(covariates)], drop_first=True, dtype=float)
+        others = obs[list(covariates)]
+        indicators = pd.get_dummies(others, drop_first=True, dtype=float) if covariates else others
         table = with_survival(x, time, died, indicators).assign(n_events=int(died.sum()))
     elif kind == "category":
         label = labels(obs, column_key, "column_key")

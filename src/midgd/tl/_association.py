@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
+from tqdm.auto import tqdm
+
+from midgd.settings import settings
 
 Floats = NDArray[np.float64]
 
@@ -44,7 +47,8 @@ def with_survival(values: Floats, time: Floats, event: NDArray[np.bool_], covari
     table = covariates.reset_index(drop=True).assign(__time=time, __event=event)
     scale = values.std(0, ddof=1)
     rows = []
-    for column, sd in zip(values.T, scale, strict=True):
+    columns = tqdm(values.T, desc="associate", unit="miRNA", disable=not settings.progress)
+    for column, sd in zip(columns, scale, strict=True):
         found = [np.nan] * 4
         if sd > 0:
             table["__mirna"] = (column - column.mean()) / sd

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import sparse, stats
 
 from midgd.tl._moderated import moderated_t
 
@@ -32,9 +32,8 @@ class Replicates:
     ) -> Replicates:
         """Means over cells (n_cells, n_features); those of fewer than ``min_cells`` cells are left out."""
         pairs, code, size = np.unique(np.stack([group, sample]), axis=1, return_inverse=True, return_counts=True)
-        order = np.argsort(code, kind="stable")
-        starts = np.concatenate([[0], np.cumsum(size)[:-1]])
-        means = np.add.reduceat(values[order].astype(np.float64), starts, axis=0) / size[:, None]
+        member = sparse.csr_matrix((1 / size[code.ravel()], (code.ravel(), np.arange(len(values)))), (len(size), len(values)))
+        means = np.asarray(member @ np.asarray(values, np.float64))
         kept = size >= min_cells
         return cls(means[kept], pairs[0, kept].astype(np.int64), pairs[1, kept].astype(np.int64))
 
