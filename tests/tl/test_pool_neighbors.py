@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scanpy as sc
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -13,6 +13,7 @@ import midgd
 from midgd.tl._pool_neighbors import pooled_counts
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.integers(0, 10_000), st.integers(1, 4), st.booleans())
 def test_sums_are_those_of_a_loop(seed, k, with_samples):
     rng = np.random.default_rng(seed)
@@ -28,7 +29,7 @@ def test_sums_are_those_of_a_loop(seed, k, with_samples):
         nearest = sorted(others, key=lambda j: distances[i, j])[:k]
         ties = sorted(distances[i, j] for j in others)
         if len(set(ties)) == len(ties):
-            np.testing.assert_array_equal(found[i], counts[i] + counts[nearest].sum(0))
+            np.testing.assert_array_equal(found[i], counts[i] + counts[np.array(nearest, int)].sum(0))
 
 
 def test_the_graph_of_scanpy_is_used(toy_query):
@@ -45,16 +46,14 @@ def test_the_graph_of_scanpy_is_used(toy_query):
 def test_without_a_graph_neighbours_are_of_the_same_cluster_and_sample(toy_query):
     before = toy_query.X.copy()
     toy_query.obs["donor"] = ["d1", "d2"] * 30
-    toy_query.layers["kind"] = sparse.csr_matrix(toy_query.X.shape, dtype=np.float32)
     midgd.tl.pool_neighbors(toy_query, 4, sample_key="donor")
     assert (toy_query.X != before).nnz == 0 and "neighbors" not in toy_query.uns
-    alone = toy_query[toy_query.obs["donor"] == "d1"].copy()
     changed = toy_query.copy()
     changed.X[(toy_query.obs["donor"] == "d2").to_numpy()] *= 2
     midgd.tl.pool_neighbors(changed, 4, sample_key="donor")
     own = (toy_query.obs["donor"] == "d1").to_numpy()
     np.testing.assert_array_equal(changed.layers["pooled"][own].toarray(), toy_query.layers["pooled"][own].toarray())
-    assert alone.layers["pooled"].sum() > 3 * alone.X.sum()
+    assert toy_query.layers["pooled"].sum() > 3 * toy_query.X.sum()
 
 
 def test_inference_takes_the_layer(toy_query, toy_reference):

@@ -28,8 +28,8 @@ def pool_neighbors(
 
     Gain: each cell is inferred from several times the counts. Cost: cells are no longer independent, so no test may
     take them for replicates; kinds of fewer cells than neighbours are mixed with what is next to them; differences
-    within a kind get smaller. Cells of 2,000 counts and more hardly need it (the guide has figures). Where groups are known,
-    ``infer_mirna(groupby=...)`` does not mix kinds.
+    within a kind get smaller. The user guide has figures. Where groups are known, ``infer_mirna(groupby=...)`` does not
+    mix kinds.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def pool_neighbors(
     if adata.isbacked or is_dask(view.matrix):
         raise TypeError("pool_neighbors needs the counts in memory: call adata.to_memory() first.")
     counts = sparse.csr_matrix(view.matrix)
-    check_counts(counts, view.where, hint=view.hint)
+    check_counts(counts, where=view.where, hint=view.hint)
     sample = None if sample_key is None else labels(adata.obs, sample_key, "sample_key").codes
     if neighbors_key in adata.uns:
         distances = adata.obsp[adata.uns[neighbors_key]["distances_key"]].tocsr()
