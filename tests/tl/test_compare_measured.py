@@ -29,12 +29,16 @@ def test_correlations_are_those_of_scipy_on_log_cpm(pairs):
     inferred = samples.obsm["mirna"]
     for name in found.mirnas.index[::7]:
         assert found.mirnas.loc[name, "spearman"] == pytest.approx(stats.spearmanr(logs[name], inferred[name])[0])
-        assert found.mirnas.loc[name, "pearson"] == pytest.approx(stats.pearsonr(logs[name], inferred[name])[0], abs=1e-5)
+        assert found.mirnas.loc[name, "pearson"] == pytest.approx(
+            stats.pearsonr(logs[name], inferred[name])[0], abs=1e-5
+        )
     row = measured.index[3]
     slow = stats.spearmanr(logs.loc[row, found.mirnas.index], inferred.loc[row, found.mirnas.index])[0]
     assert found.samples.loc[row, "spearman"] == pytest.approx(slow)
     assert found.summary["n_samples"] == len(measured)
-    assert found.summary["spearman_per_mirna"] == pytest.approx(found.mirnas["spearman"][found.mirnas["present"]].mean())
+    assert found.summary["spearman_per_mirna"] == pytest.approx(
+        found.mirnas["spearman"][found.mirnas["present"]].mean()
+    )
     assert found.summary["spearman_per_mirna"] > 0.5 and found.summary["fold_difference"] > 0.7
 
 

@@ -18,7 +18,9 @@ from midgd.tl._pool_neighbors import pooled_counts
 def test_sums_are_those_of_a_loop(seed, k, with_samples):
     rng = np.random.default_rng(seed)
     counts = rng.poisson(1.0, (12, 5)).astype(np.float32)
-    distances = sparse.random(12, 12, density=0.6, random_state=seed, data_rvs=lambda n: rng.permutation(n) + 1.0).tolil()
+    distances = sparse.random(
+        12, 12, density=0.6, random_state=seed, data_rvs=lambda n: rng.permutation(n) + 1.0
+    ).tolil()
     for i in range(12):
         distances[i, (i + np.arange(1, 5)) % 12] = rng.permutation(4) + 100.0
     distances = distances.tocsr()

@@ -98,7 +98,9 @@ def associate(
     if not known.all():
         logger.info("associate: %d of %d rows have missing values and are left out", (~known).sum(), len(known))
     if known.sum() < FEWEST:
-        raise ValueError(f"{known.sum()} rows have values in {[c.name for c in columns]}, at least {FEWEST} are needed.")
+        raise ValueError(
+            f"{known.sum()} rows have values in {[c.name for c in columns]}, at least {FEWEST} are needed."
+        )
     values = _chosen(values[known], mirnas, min_cpm)
     x, obs = np.asarray(values.X, np.float64), values.obs
     attrs: dict[str, object] = {"kind": kind, "column": column_key}
@@ -128,7 +130,9 @@ def _kind(values: pd.Series, event: str | None, kind: str | None) -> str:
     if kind not in (None, *KINDS):
         raise ValueError(f"kind={kind!r} is unknown; choose among {KINDS}.")
     if (kind == "survival") != (event is not None) and kind is not None:
-        raise ValueError("survival needs event=, the column that says whether the event was seen; other kinds have none.")
+        raise ValueError(
+            "survival needs event=, the column that says whether the event was seen; other kinds have none."
+        )
     if event is not None:
         return "survival"
     is_number = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)

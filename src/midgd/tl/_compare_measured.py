@@ -111,7 +111,9 @@ def compare_measured(
             f"none of the {cpm.shape[1]:,} measured names is an inferred miRNA: {cpm.columns[0]!r} for example, inferred "
             f"are names such as {inferred.var_names[0]!r}. Stem-loops need infer_mirna(level='stem-loop')."
         )
-    logger.info("compare_measured: %d samples, %d of %d measured names", len(rows), (position >= 0).sum(), len(position))
+    logger.info(
+        "compare_measured: %d samples, %d of %d measured names", len(rows), (position >= 0).sum(), len(position)
+    )
     found = np.unique(position[position >= 0])
     truth = np.stack([np.log1p(cpm.to_numpy()[:, position == i].sum(1)) for i in found], axis=1)
     values = np.asarray(inferred.X, np.float64)[:, found]
@@ -142,7 +144,9 @@ def _scores(
         a, b = truth[:, present], inferred[:, present]
         within = within_group_correlation(a, b, groups)
         summary["fold_difference"] = fold_difference_correlation(a, b, groups)
-        summary["spearman_within_groups"] = float(np.mean(within[~np.isnan(within)])) if (~np.isnan(within)).any() else np.nan
+        summary["spearman_within_groups"] = (
+            float(np.mean(within[~np.isnan(within)])) if (~np.isnan(within)).any() else np.nan
+        )
     return mirnas, samples, pd.Series(summary)
 
 
@@ -175,7 +179,9 @@ def _cpm(table: pd.DataFrame, units: str) -> pd.DataFrame:
         raise ValueError(f"measured values below 0 (first: {values[values < 0][0]:g}) are no {units}.")
     largest = values.max(initial=0.0)
     if units in ("counts", "cpm") and largest < LARGEST_LOG and (values % 1).any():
-        raise ValueError(f"the largest measured value is {largest:.3g}: these look like logarithms, say so with units=.")
+        raise ValueError(
+            f"the largest measured value is {largest:.3g}: these look like logarithms, say so with units=."
+        )
     if units.startswith("log") and largest > LARGEST_LOG:
         raise ValueError(f"the largest measured value is {largest:.3g}: no logarithms; give other units=.")
     if units == "counts":

@@ -32,7 +32,9 @@ class Replicates:
     ) -> Replicates:
         """Means over cells (n_cells, n_features); those of fewer than ``min_cells`` cells are left out."""
         pairs, code, size = np.unique(np.stack([group, sample]), axis=1, return_inverse=True, return_counts=True)
-        member = sparse.csr_matrix((1 / size[code.ravel()], (code.ravel(), np.arange(len(values)))), (len(size), len(values)))
+        member = sparse.csr_matrix(
+            (1 / size[code.ravel()], (code.ravel(), np.arange(len(values)))), (len(size), len(values))
+        )
         means = np.asarray(member @ np.asarray(values, np.float64))
         kept = size >= min_cells
         return cls(means[kept], pairs[0, kept].astype(np.int64), pairs[1, kept].astype(np.int64))

@@ -109,7 +109,9 @@ def target_repression(
     for _ in range(n_random):
         exchanged = _exchange(expression.attrs["mean"], rng)
         other = pairs.assign(target=expression.columns[exchanged][expression.columns.get_indexer(pairs["target"])])
-        random.append(per_feature_correlation(_scores(decoupler, expression, other, min_targets)[scores.columns], values))
+        random.append(
+            per_feature_correlation(_scores(decoupler, expression, other, min_targets)[scores.columns], values)
+        )
     if random:
         table = np.stack(random)
         found["random"] = table.mean(0)
@@ -137,9 +139,7 @@ def _expression(adata: AnnData, layer: str | None, use_raw: bool, gene_symbols: 
     return frame
 
 
-def _known_pairs(
-    pairs: pd.DataFrame, mirnas: AnnData, key: str, genes: pd.Index, min_targets: int
-) -> pd.DataFrame:
+def _known_pairs(pairs: pd.DataFrame, mirnas: AnnData, key: str, genes: pd.Index, min_targets: int) -> pd.DataFrame:
     """The pairs of inferred miRNAs and genes that are there, under the names they have here."""
     sources = pairs["source"].unique()
     position = dict(zip(sources, find_mirnas(list(sources), mirnas, key), strict=True))
@@ -154,7 +154,9 @@ def _known_pairs(
     kept = kept.drop_duplicates(["source", "target"])
     enough = kept["source"].map(kept["source"].value_counts()) >= min_targets
     if not enough.any():
-        raise ValueError(f"no miRNA has min_targets={min_targets} targets among the {len(genes):,} genes that are seen.")
+        raise ValueError(
+            f"no miRNA has min_targets={min_targets} targets among the {len(genes):,} genes that are seen."
+        )
     logger.info("target_repression: %d miRNAs, %d pairs", kept["source"][enough].nunique(), enough.sum())
     return kept[enough]
 

@@ -18,7 +18,9 @@ def read_net(net: pd.DataFrame | None) -> pd.DataFrame:
         net = _omnipath()
     if not isinstance(net, pd.DataFrame) or not {"source", "target"} <= set(net.columns):
         columns = list(net.columns) if isinstance(net, pd.DataFrame) else type(net).__name__
-        raise ValueError(f"net must be a DataFrame with the columns source (miRNA) and target (gene symbol), got {columns}.")
+        raise ValueError(
+            f"net must be a DataFrame with the columns source (miRNA) and target (gene symbol), got {columns}."
+        )
     pairs = net[["source", "target"]].astype(str)
     weight = net["weight"] if "weight" in net else -1.0
     pairs = pairs.assign(weight=weight).dropna().drop_duplicates(["source", "target"])

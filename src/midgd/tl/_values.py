@@ -11,6 +11,7 @@ from anndata import AnnData
 
 from midgd import get
 
+
 def log_values(adata: AnnData, key: str) -> AnnData:
     """Inferred miRNAs as natural log1p CPM, whatever their units; cells x miRNAs."""
     found = get.mirna(adata, key)
