@@ -60,7 +60,8 @@ def associate(
 
     Returns
     -------
-    DataFrame, one row for each miRNA, smallest p-value first: ``pval``, ``pval_adj`` (Benjamini and Hochberg), ``n``, and
+    DataFrame, one row for each miRNA, smallest p-value first: ``pval``, ``pval_adj`` (Benjamini and
+    Hochberg), ``n``, and
 
     - survival (Cox regression of lifelines): ``hazard_ratio`` for one standard deviation more of log CPM, its 95 %
       interval ``lower_95`` and ``upper_95``, and ``n_events``; NaN where the fit does not converge;

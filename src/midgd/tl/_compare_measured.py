@@ -108,8 +108,8 @@ def compare_measured(
     position = find_mirnas(list(cpm.columns), inferred, key)
     if not (position >= 0).any():
         raise ValueError(
-            f"none of the {cpm.shape[1]:,} measured names is an inferred miRNA: {cpm.columns[0]!r} for example, inferred "
-            f"are names such as {inferred.var_names[0]!r}. Stem-loops need infer_mirna(level='stem-loop')."
+            f"none of the {cpm.shape[1]:,} measured names is an inferred miRNA: {cpm.columns[0]!r} for example, "
+            f"inferred are names such as {inferred.var_names[0]!r}. Stem-loops need infer_mirna(level='stem-loop')."
         )
     logger.info(
         "compare_measured: %d samples, %d of %d measured names", len(rows), (position >= 0).sum(), len(position)

@@ -22,7 +22,8 @@ def mrna_of(mdata: MuData, modality: str | None, copy: bool) -> tuple[MuData, An
     name = rna_modality(mdata.mod) if modality is None else modality
     if name is None:
         raise ValueError(
-            f"which modality of the MuData holds the mRNA is not clear; it has {list(mdata.mod)}: name one with modality=."
+            f"which modality of the MuData holds the mRNA is not clear; it has {list(mdata.mod)}: "
+            "name one with modality=."
         )
     if name not in mdata.mod:
         raise KeyError(f"modality={name!r} is not in the MuData; it has {list(mdata.mod)}.")

@@ -182,8 +182,9 @@ def _of_samples(
             too_few[name] = str(error)
     if not found:
         raise ValueError(
-            f"no group has two samples to compare on both sides ({next(iter(too_few))!r}: {next(iter(too_few.values()))}"
-            "). Lower min_cells, name another reference, or leave sample_key out and read the p-values as an order only."
+            "no group has two samples to compare on both sides "
+            f"({next(iter(too_few))!r}: {next(iter(too_few.values()))}). Lower min_cells, name another reference, or "
+            "leave sample_key out and read the p-values as an order only."
         )
     if too_few:
         logger.warning("left out for too few samples: %s", "; ".join(f"{name} ({n})" for name, n in too_few.items()))
