@@ -120,7 +120,8 @@ def infer_mirna(
     Returns
     -------
     None for AnnData and MuData (a copy with ``copy=True``) and with ``output=``; for a DataFrame a DataFrame of
-    miRNAs, whose ``attrs["midgd"]`` has the fields ``ood``, ``nearest``, ``latent``, ``sd`` and ``provenance``. The AnnData gets
+    miRNAs, whose ``attrs["midgd"]`` has the fields ``ood``, ``nearest``, ``latent``, ``sd`` and ``provenance``.
+    The AnnData gets
 
     ``obsm[key_added]``
         DataFrame float32, cells x miRNAs.

@@ -28,7 +28,8 @@ def pool_neighbors(
 
     Each cell is inferred from several times the counts, but on sorted blood types (192 and 80 cells, 10 neighbours)
     that did not pay: differences between types were .83 to .91 with pooling and .90 to .93 without, at 300 counts a
-    cell as well. Try it where many cells of each kind are very shallow, and compare. Cost: cells are no longer independent, so no test may
+    cell as well. Try it where many cells of each kind are very shallow, and compare. Cost: cells are no longer
+    independent, so no test may
     take them for replicates; kinds of fewer cells than neighbours are mixed with what is next to them; differences
     within a kind get smaller. The user guide has figures. Where groups are known, ``infer_mirna(groupby=...)`` does not
     mix kinds.

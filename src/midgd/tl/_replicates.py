@@ -78,7 +78,8 @@ def difference(first: Side, second: Side, method: str = "moderated", paired: boo
     first, second
         The groups.
     method
-        ``"moderated"``: t with variances drawn together. ``"t-test"``: Welch's, or the paired one. ``"wilcoxon"``: the rank-sum test (Mann-Whitney), or the signed-rank
+        ``"moderated"``: t with variances drawn together. ``"t-test"``: Welch's, or the paired one.
+        ``"wilcoxon"``: the rank-sum test (Mann-Whitney), or the signed-rank
         one.
     paired
         Compare the samples that are on both sides with themselves, and leave out the others. None does so if there

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from midgd.data import is_dask, read_counts
 from midgd.get._holder import holder
-from midgd.metrics import log1p_cpm, per_feature_correlation
+from midgd.metrics import per_feature_correlation
 from midgd.settings import logger
 from midgd.tl._names import find_mirnas
 from midgd.tl._targets import read_net

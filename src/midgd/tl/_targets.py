@@ -37,8 +37,9 @@ def _omnipath() -> pd.DataFrame:
         path = fetch(OMNIPATH, known_hash=None, folder=settings.data_dir, fname=FILE)
     except ConnectionError as error:
         raise ConnectionError(
-            f"net=None needs OmniPath, which cannot be reached ({error.__cause__ or error}): give net=, a DataFrame with "
-            "the columns source (miRNA) and target (gene symbol), for example from TargetScan or miRTarBase."
+            f"net=None needs OmniPath, which cannot be reached ({error.__cause__ or error}): give net=, a "
+            "DataFrame with the columns source (miRNA) and target (gene symbol), "
+            "for example from TargetScan or miRTarBase."
         ) from error
     table = pd.read_csv(path, sep="\t")
     return table.rename(columns={"source": "accession", "target": "uniprot"}).rename(
