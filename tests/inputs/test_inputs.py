@@ -59,7 +59,7 @@ def few() -> ad.AnnData:
 
 def infer(given: Given) -> np.ndarray:
     result = midgd.tl.infer_mirna(given.data, refine=0, **given.arguments)
-    return (result if isinstance(result, pd.DataFrame) else given.data.obsm["mirna"]).to_numpy()
+    return (result if isinstance(result, pd.DataFrame) else midgd.get.mirna(given.data).to_df()).to_numpy()
 
 
 @pytest.fixture(scope="module")

@@ -44,10 +44,12 @@ def _of_genes(name: str, value: Any, adata: AnnData) -> bool:
         return True
     if isinstance(value, pd.DataFrame):
         return bool(value.index.isin(adata.var_names).any() or value.columns.isin(adata.var_names).any())
-    # rank_genes_groups under a name of the user's own has these fields.
-    return (_is_graph(value) and not _is_spatial(value)) or (
-        isinstance(value, Mapping) and {"names", "scores"} <= set(value)
-    )
+    return (_is_graph(value) and not _is_spatial(value)) or is_ranking(value)
+
+
+def is_ranking(value: Any) -> bool:
+    """Whether this is a result of ``rank_genes_groups``, by its fields: users choose its name."""
+    return isinstance(value, Mapping) and {"names", "scores"} <= set(value)
 
 
 def _is_graph(value: Any) -> bool:

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from midgd.get._holder import holder
 from midgd.get._mirna import table_of
 from midgd.infer.predict import in_units, log1p_cpm_of, sd_in_units
 from midgd.infer.uncertainty import n_deviations
 from midgd.nn.readout import MILLION
 
+if TYPE_CHECKING:
+    from mudata import MuData
 
-def interval(adata: AnnData, level: float = 0.9, key: str = "mirna") -> tuple[pd.DataFrame, pd.DataFrame]:
+
+def interval(adata: AnnData | MuData, level: float = 0.9, key: str = "mirna") -> tuple[pd.DataFrame, pd.DataFrame]:
     """Central prediction intervals of inferred miRNAs.
 
     An interval of 90 % holds the measured value of nine in ten cells and miRNAs, if the cells are as those by which the
@@ -24,7 +28,7 @@ def interval(adata: AnnData, level: float = 0.9, key: str = "mirna") -> tuple[pd
     Parameters
     ----------
     adata
-        After ``midgd.tl.infer_mirna(adata, uncertainty=True)``.
+        After ``midgd.tl.infer_mirna(adata, uncertainty=True)``; of a MuData, its modality with the results is taken.
     level
         Part of the measured values that lie inside, between 0 and 1.
     key
@@ -48,6 +52,7 @@ def interval(adata: AnnData, level: float = 0.9, key: str = "mirna") -> tuple[pd
     """
     if not 0.0 < level < 1.0:
         raise ValueError(f"level={level!r} must be between 0 and 1: the part of the measured values that lie inside.")
+    adata = holder(adata, key)
     values = table_of(adata, key)
     sd = adata.obsm.get(f"{key}_sd")
     if not isinstance(sd, pd.DataFrame):

@@ -1,19 +1,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from midgd.get._carry import carried_obsm, carried_obsp, carried_uns
+from midgd.get._carry import carried_obsm, carried_obsp, carried_uns, is_ranking
+from midgd.get._holder import holder
 from midgd.settings import logger
 from midgd.tl._results import mirna_var, result_uns
 
+if TYPE_CHECKING:
+    from mudata import MuData
 
-def mirna(adata: AnnData, key: str = "mirna", *, min_accuracy: float | None = None) -> AnnData:
+
+def mirna(adata: AnnData | MuData, key: str = "mirna", *, min_accuracy: float | None = None) -> AnnData:
     """Inferred miRNAs as an AnnData, so that any scanpy function works on them.
 
     What the cells have comes along: ``obs``, embeddings as ``X_umap``, spatial coordinates, graphs and images,
@@ -25,7 +29,7 @@ def mirna(adata: AnnData, key: str = "mirna", *, min_accuracy: float | None = No
     Parameters
     ----------
     adata
-        After :func:`midgd.tl.infer_mirna`.
+        After :func:`midgd.tl.infer_mirna`; of a MuData, its modality with the results is taken.
     key
         Its ``key_added``.
     min_accuracy
@@ -39,7 +43,8 @@ def mirna(adata: AnnData, key: str = "mirna", *, min_accuracy: float | None = No
     over held-out samples, ``spearman_bulk`` as sequenced and ``spearman_umi_1000`` thinned to 1,000 counts, and
     ``spearman_cells_left_out`` over kinds of cells, each predicted by a model that had seen no kind of its lineage (NaN
     where the miRNA is hardly ever present). All are matched by the name of the miRNA: the table in ``obsm`` may have
-    been sorted, cut or joined with another.
+    been sorted, cut or joined with another. Rankings of :func:`midgd.tl.rank_mirnas` are in ``uns`` where scanpy looks
+    for them.
 
     Raises
     ------
@@ -52,16 +57,19 @@ def mirna(adata: AnnData, key: str = "mirna", *, min_accuracy: float | None = No
     --------
     >>> sc.pl.umap(midgd.get.mirna(adata), color="hsa-miR-223-3p")  # doctest: +SKIP
     """
+    adata = holder(adata, key)
     values = table_of(adata, key)
     carried = carried_uns(adata)
-    uns = carried.get(key, {})
+    entry = carried.get(key, {})
+    rankings = {name: value for name, value in entry.items() if is_ranking(value)}
+    uns = {name: value for name, value in entry.items() if name not in rankings}
     result = AnnData(
         values.to_numpy(np.float32, copy=True),
         obs=adata.obs.copy(),
         var=mirna_var(values.columns, uns),
         obsm=carried_obsm(adata, {key, f"{key}_sd"}),
         obsp=carried_obsp(adata),
-        uns=carried | result_uns(key, uns) if uns else carried,
+        uns=carried | rankings | (result_uns(key, uns) if uns else {}),
     )
     if not uns:
         logger.info("adata.uns[%r] is missing (anndata.concat needs uns_merge='first'): no accessions", key)

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from midgd.infer.domain import OUTSIDE
 from midgd.infer.predict import in_units, sample_kind_of
 from midgd.reference import Reference, load
 from midgd.settings import logger
+from midgd.tl._modality import is_mudata, mrna_of
 from midgd.tl._output import PartialOutput
 from midgd.tl._results import (
     Details,
@@ -32,12 +33,15 @@ from midgd.tl._results import (
 )
 from midgd.tl._stream import Groups, pick_device, predict_groups, stream
 
+if TYPE_CHECKING:
+    from mudata import MuData
+
 SAMPLE_KINDS = ("auto", "cell", "tissue")
 FIRST_ROWS = 256  # by which "auto" decides
 
 
 def infer_mirna(
-    adata: AnnData | pd.DataFrame,
+    adata: AnnData | MuData | pd.DataFrame,
     reference: str | Path | Reference = "default",
     *,
     layer: str | None = None,
@@ -55,7 +59,8 @@ def infer_mirna(
     output: str | Path | None = None,
     counts: str = "check",
     sample_kind: str = "auto",
-) -> AnnData | pd.DataFrame | None:
+    modality: str | None = None,
+) -> AnnData | MuData | pd.DataFrame | None:
     r"""Infer the miRNA profile of cells or samples from their mRNA counts.
 
     The latent of every cell is found by maximum a posteriori from its counts (Zamani et al. 2026); its miRNA is read
@@ -65,7 +70,8 @@ def infer_mirna(
     Parameters
     ----------
     adata
-        AnnData with counts (in memory or backed), or a DataFrame of counts, cells x genes. Raw counts, TPM and RSEM
+        AnnData with counts (in memory or backed), MuData, of which the modality with the mRNA is used and gets the
+        results, or a DataFrame of counts, cells x genes. Raw counts, TPM and RSEM
         are fine; log-normalised or scaled values are refused. Only genes are counted: what ``var`` calls antibodies,
         guides or peaks (``feature_types``) is left out. The docs have a table of inputs.
     reference
@@ -112,12 +118,14 @@ def infer_mirna(
         measured by the errors on such samples; the inferred values do not depend on it. ``"auto"`` takes ``"cell"``
         where most of the first 256 rows (or groups) are nearest to a kind of cell. What was taken is in
         ``uns[key_added]["sample_kind"]``.
+    modality
+        Of a MuData, the modality with the mRNA; default: found by its name (``rna``, ``gex``) or feature types.
 
     Returns
     -------
-    None for AnnData (a copy with ``copy=True``) and with ``output=``; for a DataFrame a DataFrame of miRNAs, whose
-    ``attrs["midgd"]`` has the fields ``ood``, ``nearest``, ``latent``, ``weights``, ``sd`` and ``provenance``. The
-    AnnData gets
+    None for AnnData and MuData (a copy with ``copy=True``) and with ``output=``; for a DataFrame a DataFrame of
+    miRNAs, whose ``attrs["midgd"]`` has the fields ``ood``, ``nearest``, ``latent``, ``weights``, ``sd`` and
+    ``provenance``. The AnnData gets
 
     ``obsm[key_added]``
         DataFrame float32, cells x miRNAs.
@@ -151,6 +159,11 @@ def infer_mirna(
         If ``output`` exists.
     BlockingIOError
         If another process writes the same ``output``.
+
+    Examples
+    --------
+    >>> midgd.tl.infer_mirna(adata)  # doctest: +SKIP
+    >>> sc.pl.umap(midgd.get.mirna(adata), color="hsa-miR-223-3p")  # doctest: +SKIP
     """
     model = load(reference)
     table = model.mirna_table(level)
@@ -158,6 +171,12 @@ def infer_mirna(
     _check_exclusive(groupby, copy, output)
     _check_sample_kind(sample_kind)
     check_key(key_added)
+    copied = None
+    if is_mudata(adata):
+        whole, adata = mrna_of(adata, modality, copy)
+        copied, copy = (whole if copy else None), False
+    elif modality is not None:
+        raise ValueError(f"modality={modality!r} is for MuData, not for {type(adata).__name__}.")
     view = read_counts(adata, layer=layer, use_raw=use_raw, gene_symbols=gene_symbols, counts=counts)
     _check_target(adata, copy, output)
     groups = None if groupby is None else Groups.from_obs(_obs(adata), groupby)
@@ -199,7 +218,8 @@ def infer_mirna(
     if groups is not None:
         uns["groups"] = pd.DataFrame(arrays["values"], index=groups.names.astype(str), columns=table["name"])
         arrays = {name: values[groups.codes] for name, values in arrays.items()}
-    return _write(adata, view, arrays, table["name"], uns, key_added, copy)
+    written = _write(adata, view, arrays, table["name"], uns, key_added, copy)
+    return written if copied is None else copied
 
 
 def _check_sample_kind(sample_kind: str) -> None:
