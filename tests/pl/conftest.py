@@ -63,13 +63,26 @@ def unreadable() -> Callable[[Any], list[str]]:
     return _unreadable
 
 
+def _undrawn(axis: Any) -> Iterator[Any]:
+    """Texts of axes that are off, and names of ticks beyond the limits."""
+    for part, limits in ((axis.xaxis, axis.get_xlim()), (axis.yaxis, axis.get_ylim())):
+        if not axis.axison:
+            yield part.label
+        for tick in [*part.get_major_ticks(), *part.get_minor_ticks()]:
+            if not axis.axison or not min(limits) <= tick.get_loc() <= max(limits):
+                yield from (tick.label1, tick.label2)
+
+
 def _unreadable(figure: Any) -> list[str]:
     from matplotlib.text import Text
 
     figure.canvas.draw()
     page = figure.bbox.expanded(1.005, 1.005)
     faults = []
+    undrawn = {id(text) for axis in figure.axes for text in _undrawn(axis)}
     for text in figure.findobj(lambda a: isinstance(a, Text) and a.get_visible() and a.get_text().strip()):
+        if id(text) in undrawn:
+            continue
         box = text.get_window_extent()
         if text.get_fontsize() < 6.0 - 1e-6:
             faults.append(f"{text.get_text()!r} has {text.get_fontsize():.1f} pt")
@@ -79,7 +92,7 @@ def _unreadable(figure: Any) -> list[str]:
             faults.append(f"{text.get_text()!r} is cut off")
     for axis in figure.axes:
         for ticks in (axis.get_xticklabels(), axis.get_yticklabels()) if axis.axison else ():
-            boxes = [t.get_window_extent() for t in ticks if t.get_visible() and t.get_text()]
+            boxes = [t.get_window_extent() for t in ticks if id(t) not in undrawn and t.get_text()]
             if any(a.overlaps(b) for a, b in pairwise(boxes)):
                 faults.append(f"names of ticks lie on each other in {axis.get_title() or axis.get_xlabel()!r}")
     return faults

@@ -32,10 +32,12 @@ ALL = CALLS | {"trust": lambda a, **k: midgd.pl.trust(a, ["hsa-miR-1-3p"], **k)}
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_text_is_added_to_the_name_and_a_path_is_the_file(name, cells, tmp_path, monkeypatch):
+def test_a_text_is_added_to_the_name_and_a_path_is_the_file(name, cells, tmp_path, request):
     import scanpy as sc
 
-    monkeypatch.setattr(sc.settings, "figdir", tmp_path / "figures")
+    before = sc.settings.figdir
+    request.addfinalizer(lambda: setattr(sc.settings, "figdir", before))
+    sc.settings.figdir = tmp_path / "figures"
     ALL[name](cells, show=False, save="_mine.svg")
     ALL[name](cells, show=False, save=tmp_path / "new" / "own.png")
     assert (tmp_path / "figures" / f"{name}_mine.svg").read_bytes().startswith(b"<?xml")

@@ -79,7 +79,7 @@ def test_dotplot_depths_and_z_scores(cells):
     assert "at 1,000" in _size_legend(cells)  # spots are shallow
     del cells.obsm["spatial"]
     assert "as sequenced" in _size_legend(cells)
-    with pytest.raises(KeyError, match=r"depth='umi_5' .* \(there are 'bulk', 'umi_1000'\)"):
+    with pytest.raises(KeyError, match=r"depth='umi_5': the results have no .* \(there are 'bulk', 'umi_1000'\)"):
         midgd.pl.dotplot(cells, [ONE], "group", depth="umi_5", show=False)
     with pytest.raises(KeyError, match="no column 'nothing'"):
         midgd.pl.dotplot(cells, [ONE], "nothing", show=False)

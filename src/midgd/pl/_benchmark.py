@@ -65,7 +65,7 @@ def benchmark(
     left, above = (_LETTER * max(len(str(n)) for n in names) for names in (values.index, values.columns))
     with drawing():
         if ax is None:
-            size = (left + _COLUMN * values.shape[1] + 16.0, above + _ROW * len(values) + 6.0)
+            size = (left + _COLUMN * values.shape[1] + 16.0, above + max(_ROW * len(values), 30.0) + 6.0)
             ax, own = new_figure(*size, figsize).add_subplot(), True
         else:
             own = False
@@ -75,7 +75,7 @@ def benchmark(
         ax.set_yticks(range(len(values)), list(values.index), fontsize=small())
         ax.tick_params(length=0, top=False, bottom=False, labeltop=True, labelbottom=False)
         ax.spines[:].set_visible(False)
-        color_bar(ax, image, f"{metric}, behind the best of the row")
+        color_bar(ax, image, f"{metric}, behind\nthe best of the row")
         return finish(ax, "benchmark", show=show, save=save, own=own)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from midgd.pl._figure import DIVERGING, GREY, SEQUENTIAL, drawing, finish, scale, small
 from midgd.pl._grid import color_bar, grid_axes, name_axes, z_scores
-from midgd.pl._values import accuracy, group_means, groups, result_of, trust
+from midgd.pl._values import accuracy, group_means, groups, named, result_of, trust
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,9 +87,7 @@ def dotplot(
     --------
     >>> midgd.pl.dotplot(adata, ["hsa-miR-223-3p", "hsa-miR-150-5p"], groupby="cell_type")  # doctest: +SKIP
     """
-    names = [mirnas] if isinstance(mirnas, str) else list(mirnas)
-    if not names:
-        raise ValueError("mirnas=[] names no miRNA; give one or more.")
+    names = named(mirnas, "mirnas")
     cells = result_of(adata, key, names)
     labels = groups(cells, groupby, key)
     means, trusted = group_means(cells, labels), trust(cells, labels, key, depth)

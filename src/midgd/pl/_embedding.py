@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from midgd.pl._figure import GREY, PAGE, SEQUENTIAL, drawing, finish, new_figure, scale, small
 from midgd.pl._grid import color_bar
-from midgd.pl._values import outside, result_of
+from midgd.pl._values import named, outside, result_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,7 +77,7 @@ def embedding(
     --------
     >>> midgd.pl.embedding(adata, ["hsa-miR-223-3p", "hsa-miR-150-5p"], basis="umap")  # doctest: +SKIP
     """
-    names = [mirna] if isinstance(mirna, str) else list(mirna)
+    names = named(mirna, "mirna")
     _check_basis(adata, basis)
     cells = result_of(adata, key, names)
     far = outside(cells, key)
@@ -104,8 +104,6 @@ def panels(
     n: int, ncols: int, figsize: tuple[float, float] | None, ax: Axes | None, height: float = 46.0
 ) -> tuple[Figure, list[Axes]]:
     """Figure and axes of so many panels of a height in millimetres; the user's own for one."""
-    if n == 0:
-        raise ValueError("mirna=[] names no miRNA; give one or more.")
     if ax is not None:
         if n > 1:
             raise ValueError(f"ax= takes one miRNA and {n} are given: make the axes yourself, and call once for each.")

@@ -15,15 +15,18 @@ if TYPE_CHECKING:
 
 CELL = 3.6  # mm between rows or columns
 _BAR, _LETTER, _MARGIN = 16.0, 1.25, 6.0  # mm: bar of colours, mean letter of a name, rest
+_LEAST_WIDTH, _LEAST_HEIGHT = 52.0, 32.0  # mm for the names and the grid: the legend and the bar have texts, too
+_LONGEST = 60  # letters of a name that get room
 
 
 def grid_axes(table: pd.DataFrame, figsize: tuple[float, float] | None, ax: Axes | None, above: float = 0.0) -> Axes:
     """The user's axes, or those of a new figure that fits a table, with millimetres left free above it."""
     if ax is not None:
         return ax
-    left, below = (_LETTER * max((len(str(n)) for n in names), default=0) for names in (table.index, table.columns))
-    width = left + CELL * table.shape[1] + _BAR
-    return new_figure(width, above + CELL * table.shape[0] + below + _MARGIN, figsize).add_subplot()
+    left, below = (_LETTER * min(max(map(len, map(str, names))), _LONGEST) for names in (table.index, table.columns))
+    width = max(left + CELL * table.shape[1], _LEAST_WIDTH) + _BAR
+    height = max(CELL * table.shape[0], _LEAST_HEIGHT) + below + above + _MARGIN
+    return new_figure(width, height, figsize).add_subplot()
 
 
 def name_axes(axis: Axes, table: pd.DataFrame) -> None:

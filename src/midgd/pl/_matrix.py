@@ -95,7 +95,7 @@ def matrix(
             image.set_clim(-limit, limit)
         name_axes(axis, shown)
         _dim_names(axis.get_yticklabels() if swap_axes else axis.get_xticklabels(), poorly_known(cells, key))
-        color_bar(axis, image, "mean log CPM" if absolute else "log2 CPM, less the mean of the groups")
+        color_bar(axis, image, "mean log CPM" if absolute else "log2 CPM, less the\nmean of the groups")
         return finish(axis, "matrix", show=show, save=save, own=ax is None)
 
 
@@ -106,7 +106,7 @@ def _dim_names(texts: list[Text], names: set[str]) -> None:
 
 
 def top_mirnas(means: pd.DataFrame, n_top: int, min_cpm: float) -> list[str]:
-    """The miRNAs that exceed the mean of the other groups most, group by group, each once.
+    """The miRNAs that stand out most, group by group, each once.
 
     Parameters
     ----------
@@ -122,9 +122,14 @@ def top_mirnas(means: pd.DataFrame, n_top: int, min_cpm: float) -> list[str]:
     """
     if len(means) < 2:
         raise ValueError(f"there is one group only, {means.index[0]!r}: groupby= needs a column with two or more.")
-    others = (means.sum() - means) / (len(means) - 1)
-    excess = (means - others).where(means >= np.log1p(min_cpm))
-    chosen = [name for _, row in excess.iterrows() for name in row.nlargest(n_top).index if row[name] > 0]
+    chosen = [name for group in means.index for name in standing_out(means, group, min_cpm).index[:n_top]]
     if not chosen:
         raise ValueError(f"no miRNA has {min_cpm:g} counts per million in a group; lower min_cpm=.")
     return list(dict.fromkeys(chosen))
+
+
+def standing_out(means: pd.DataFrame, group: str, min_cpm: float = 100.0) -> pd.Series:
+    """By how much miRNAs exceed the mean of the other groups, those that do and are abundant, largest first."""
+    excess = means.loc[group] - means.drop(index=group).mean()
+    chosen = excess[(means.loc[group] >= np.log1p(min_cpm)) & (excess > 0)]
+    return chosen.sort_values(ascending=False, kind="stable")

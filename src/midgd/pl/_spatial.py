@@ -12,7 +12,7 @@ from scipy.spatial import KDTree
 from midgd.pl._embedding import explain_hollow, panels
 from midgd.pl._figure import GREY, SEQUENTIAL, drawing, finish, scale
 from midgd.pl._grid import color_bar
-from midgd.pl._values import outside, result_of
+from midgd.pl._values import named, outside, result_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +78,7 @@ def spatial(
     --------
     >>> midgd.pl.spatial(section, "hsa-miR-143-3p")  # doctest: +SKIP
     """
-    names = [mirna] if isinstance(mirna, str) else list(mirna)
+    names = named(mirna, "mirna")
     where = coordinates(adata, spatial_key)
     cells = result_of(adata, key, names)
     far = outside(cells, key)

@@ -20,6 +20,14 @@ BULK, SHALLOW = "spearman_bulk", "spearman_umi_1000"
 ACCURACY = {BULK: "as sequenced", SHALLOW: "at 1,000 counts"}
 
 
+def named(mirna: str | Sequence[str], argument: str) -> list[str]:
+    """One miRNA or several as a list, which may not be empty."""
+    names = [mirna] if isinstance(mirna, str) else list(mirna)
+    if not names:
+        raise ValueError(f"{argument}=[] names no miRNA; give one or more.")
+    return names
+
+
 def result_of(adata: AnnData, key: str, names: Sequence[str] | None = None) -> AnnData:
     """Log CPM of some miRNAs, or of all, as an AnnData of its own.
 
