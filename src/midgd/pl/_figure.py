@@ -55,7 +55,7 @@ def drawing() -> Iterator[None]:
 
     # The sizes follow the user's font size; they may have been set apart from it.
     parts = ("axes.labelsize", "axes.titlesize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize")
-    style: dict[str, Any] = dict.fromkeys(parts, "medium") | {"text.parse_math": False, "axes.grid": False}
+    style: Any = dict.fromkeys(parts, "medium") | {"text.parse_math": False, "axes.grid": False}
     with plt.rc_context(style):
         yield
 

@@ -124,9 +124,10 @@ def nearest(cells: AnnData, key: str) -> str:
     if kinds is None:
         return paragraph("The reference of these results knows no kinds of samples.")
     shown = kinds.head(_N_KINDS)
+    columns = (shown.index, *(shown[name].to_list() for name in ("n", "probability", "outside")))
     rows = [
-        (kind, int(row.n), percent(row.n / cells.n_obs), float(row.probability), percent(row.outside))
-        for kind, row in zip(shown.index, shown.itertuples(), strict=True)
+        (kind, n, percent(n / cells.n_obs), probability, percent(far))
+        for kind, n, probability, far in zip(*columns, strict=True)
     ]
     rest = kinds.iloc[_N_KINDS:]
     more = paragraph(f"{len(rest):,} more kinds have {int(rest['n'].sum()):,} cells.") if len(rest) else ""
@@ -192,8 +193,8 @@ def what_to_trust(cells: AnnData, key: str) -> str:
     chosen = _facts.abundant(cells, _N_ABUNDANT)
     known, words = accuracy(cells, key)
     rows = [
-        (str(name), round(float(row.cpm)), *(float(v) for v in row.iloc[1:]), _facts.verdict(float(known[name])))
-        for name, row in chosen.iterrows()
+        (name, round(cpm), bulk, shallow, _facts.verdict(known[name]))
+        for name, cpm, bulk, shallow in zip(chosen.index, *(chosen[c].to_list() for c in chosen), strict=True)
     ]
     head = ("miRNA", "CPM in these cells", "accuracy as sequenced", "accuracy at 1,000 counts", f"in a word ({words})")
     good, poor = int((known >= _facts.GOOD).sum()), int((known < 0.3).sum())
