@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from anndata import AnnData
@@ -75,8 +76,8 @@ def _draw_umap(adata: AnnData, path: Path) -> None:
 
     cells = adata.copy()
     cells.obs["cell type"] = [_lineage(label) for label in cells.obs[LABELS]]
-    figure, axes = plt.subplots(2, 3, figsize=(13, 7.5), layout="constrained")
-    style = {"show": False, "frameon": False}
+    figure, axes = plt.subplots(2, 3, figsize=(9.5, 5.5), layout="constrained")
+    style: dict[str, Any] = {"show": False, "frameon": False, "size": 60}
     legend = {"legend_loc": "on data", "legend_fontsize": 7, "legend_fontoutline": 2}
     sc.pl.umap(cells, color="cell type", ax=axes[0, 0], **style, **legend)
     for axis, name in zip(axes.flat[1:5], MARKERS, strict=False):

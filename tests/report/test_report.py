@@ -76,7 +76,7 @@ def test_the_page_has_the_numbers_of_the_result(results):
     assert f"Median of {np.median(depth):,.0f} counts a cell" in page.text
     kind, n = next(iter(results.obs["mirna_nearest"].value_counts().items()))
     assert re.search(rf"{re.escape(kind)} {n} ", page.text)
-    means = results.obsm["mirna"].mean()
+    means = results.obsm["mirna"].astype(float).mean()
     top = means.idxmax()
     assert re.search(rf"{top} +{np.expm1(means[top]):,.0f} ", page.text)
     assert (
@@ -154,9 +154,12 @@ def test_the_command(file, tmp_path, capsys):
 
 
 MEASURE = """<!DOCTYPE html><body style="margin:0">
-<iframe id="f" src="{page}" style="border:0;width:{width}px;height:800px"></iframe><script>onload = () => {{ const page = document.getElementById("f").contentDocument;
-document.title = [page.documentElement.scrollWidth, [...page.images].filter(i => i.naturalWidth > 100).length,
-page.querySelectorAll("h2").length].join(" "); }};</script>"""
+<iframe id="f" src="{page}" style="border:0;width:{width}px;height:800px"></iframe>
+<script>onload = () => {{
+  const page = document.getElementById("f").contentDocument;
+  const drawn = [...page.images].filter(image => image.naturalWidth > 100).length;
+  document.title = [page.documentElement.scrollWidth, drawn, page.querySelectorAll("h2").length].join(" ");
+}};</script>"""
 
 
 @pytest.mark.parametrize("width", [1400, 390])

@@ -10,7 +10,7 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from midgd.data import RowSource, check_counts, read_counts
+from midgd.data import CountCheck, RowSource, read_counts
 from midgd.pl._values import BULK, POOR, SHALLOW, nearest_column, outside, probability_column, score
 
 GOOD = 0.6  # held-out correlation from which a miRNA follows well from mRNA
@@ -28,11 +28,12 @@ def depth(adata: AnnData, params: Mapping[str, Any]) -> NDArray[np.float64]:
         view = read_counts(adata, layer=params.get("layer"), use_raw=bool(params.get("use_raw", False)))
     except (KeyError, TypeError) as error:
         raise ValueError(str(error)) from error
+    check = CountCheck(view.where, list(view.obs_names), params.get("counts") == "trust", view.hint, warns=False)
     sums = []
     for start, _, chunk in RowSource(view.matrix):
-        if params.get("counts") != "trust":
-            check_counts(chunk, where=view.where, first_row=start, allow_fractional=True)
+        check.update(chunk, start)
         sums.append(np.asarray(chunk.sum(axis=1), dtype=float).ravel())
+    check.finish()
     return np.concatenate(sums)
 
 
