@@ -133,7 +133,7 @@ def test_trust_has_accuracies_and_scores(cells):
 
 def test_trust_draws_rare_kinds_together(cells):
     _, scores, _ = midgd.pl.trust(cells, n_kinds=1, show=False)
-    assert [text.get_text() for text in scores.get_yticklabels()] == ["T cell (40)", "1 other kinds (20)"]
+    assert [text.get_text() for text in scores.get_yticklabels()] == ["T cell (40)", "1 other kind (20)"]
     with pytest.raises(ValueError, match="needs three axes and has 1"):
         midgd.pl.trust(cells, ax=[scores], show=False)
     del cells.obs["mirna_nearest"]

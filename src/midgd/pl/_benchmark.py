@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _ROW, _COLUMN, _LETTER = 3.6, 8.5, 1.25  # mm
+_FAR = 0.75  # quantile of the gaps from which all have the last colour
 _NEEDED = ("arm", "setting", "metric", "value")
 
 
@@ -28,8 +29,8 @@ def benchmark(
     """The table of methods that ``midgd bench`` writes, as a picture.
 
     One row a setting, one column a method, from the best on average to the worst. The colour of a cell is by how much
-    its method falls behind the best of the row. Bold are the best method and those whose 95 % interval over patients
-    reaches it.
+    its method falls behind the best of the row; the last colour stands for the largest quarter of these gaps. Bold are
+    the best method and those whose 95 % interval over patients reaches it.
 
     Parameters
     ----------
@@ -69,7 +70,9 @@ def benchmark(
             ax, own = new_figure(*size, figsize).add_subplot(), True
         else:
             own = False
-        image = ax.imshow(behind, cmap=f"{SEQUENTIAL}_r", vmin=0.0, aspect="auto", interpolation="nearest")
+        # One hopeless method must not make all others look alike.
+        limit = float(np.nanquantile(behind, _FAR)) or None
+        image = ax.imshow(behind, cmap=f"{SEQUENTIAL}_r", vmin=0.0, vmax=limit, aspect="auto", interpolation="nearest")
         _write_values(ax, values, reach, image)
         ax.set_xticks(range(values.shape[1]), list(values.columns), rotation=90, fontsize=small())
         ax.set_yticks(range(len(values)), list(values.index), fontsize=small())

@@ -102,7 +102,7 @@ def by_kind(cells: AnnData, key: str, n_kinds: int) -> pd.DataFrame:
     counts = kinds.value_counts()
     names = {kind: f"{kind} ({n:,})" for kind, n in counts.iloc[:n_kinds].items()}
     rest = counts.iloc[n_kinds:]
-    others = f"{len(rest)} other kinds ({rest.sum():,})"
+    others = f"{len(rest)} other kind{'s' if len(rest) > 1 else ''} ({rest.sum():,})"
     order = [*names.values(), *([others] if len(rest) else [])]
     shown = pd.Categorical([names.get(kind, others) for kind in kinds], order)
     return pd.DataFrame({"kind": shown, "score": score(cells, key), "probability": probability.to_numpy(float)})
