@@ -28,6 +28,9 @@ table { border-collapse: collapse; font-size: .9rem; }
 th, td { padding: .25rem .75rem .25rem 0; text-align: left; vertical-align: top; border-bottom: 1px solid #e5e5e5;
   overflow-wrap: normal; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+th.number { white-space: normal; }
+td:first-child { min-width: 7rem; }
+@media (max-width: 40rem) { td, th { padding-right: .5rem; } table { font-size: .85rem; } }
 td span { white-space: nowrap; margin-right: .75em; display: inline-block; }
 figure { margin: 1rem 0; }
 figure img { display: block; max-width: none; height: auto; }
