@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from midgd.settings import settings
 
 if TYPE_CHECKING:
-    from midgd import bench, datasets, get, metrics, model, pp, reference, tl
+    from midgd import bench, datasets, get, metrics, model, pl, pp, reference, report, tl
 
 __version__ = version("midgd")
-__all__ = ["bench", "datasets", "get", "metrics", "model", "pp", "reference", "settings", "tl"]
+__all__ = ["bench", "datasets", "get", "metrics", "model", "pl", "pp", "reference", "report", "settings", "tl"]
 
 
 def __getattr__(name: str) -> Any:

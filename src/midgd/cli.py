@@ -1,4 +1,4 @@
-"""Command line: `midgd demo`, `midgd infer`, `midgd references`, `midgd bench`."""
+"""Command line: `midgd demo`, `midgd infer`, `midgd report`, `midgd references`, `midgd bench`."""
 
 from __future__ import annotations
 
@@ -51,6 +51,15 @@ def _parser() -> argparse.ArgumentParser:
     infer.add_argument("--refine", type=int, metavar="STEPS", help="limit of optimiser steps; 0: encoder only")
     infer.set_defaults(run=_infer)
 
+    report = commands.add_parser("report", help="write a page about inferred miRNA, to read in a browser")
+    report.add_argument("input", type=Path, help="what midgd infer wrote (.h5ad, .zarr)")
+    report.add_argument("output", type=Path, help=".html to write; it needs no other file and no network")
+    report.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    report.add_argument("--groupby", metavar="COLUMN", help="column of obs to compare (default: nearest kinds)")
+    report.add_argument("--key-added", default="mirna", help="name of the results (default: mirna)")
+    report.add_argument("--title", help="heading of the page (default: the name of the input)")
+    report.set_defaults(run=_report)
+
     references = commands.add_parser("references", help="list the references that are known by name")
     references.set_defaults(run=_references)
 
@@ -86,6 +95,19 @@ def _infer(options: argparse.Namespace) -> None:
     infer_mirna(adata, **given)
     logger.info("writing %s", options.output)
     write_file(adata, options.output)
+
+
+def _report(options: argparse.Namespace) -> None:
+    check_output(options.output, options.overwrite, (".html", ".htm"))
+    from midgd._files import write_atomic
+    from midgd.report import report
+    from midgd.settings import logger
+
+    adata = read_file(options.input)
+    title = options.title or f"Inferred miRNA: {options.input.name}"
+    page = report(adata, groupby=options.groupby, key=options.key_added, title=title)
+    write_atomic(options.output, page.encode("utf-8"))
+    logger.info("wrote %s", options.output)
 
 
 def _references(options: argparse.Namespace) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pandas as pd
 from anndata import AnnData
 
 from midgd._files import new_file
+from midgd.pl._figure import save_figure
 from midgd.settings import logger
 
 LABELS = "bulk_labels"
@@ -41,13 +42,13 @@ def run(output: Path) -> list[Path]:
     midgd.tl.infer_mirna(adata)
     mirna = midgd.get.mirna(adata)
     paths = [output / "pbmc_umap.png", output / "pbmc_dotplot.png", output / "pbmc_mirna_by_cell_type.csv"]
-    _draw_umap(mirna, paths[0])
-    _draw_dotplot(mirna, paths[1])
+    _draw_umap(adata, paths[0])
+    _draw_dotplot(adata, paths[1])
     by_type = mirna.to_df().groupby(mirna.obs[LABELS].astype(str)).mean()
     _write(by_type.T.round(3), paths[2])
     table = against_sorted(mirna, mirna.obs[LABELS])
     paths += [output / "pbmc_against_sorted.png", output / "pbmc_against_sorted.csv"]
-    _save(draw_against_sorted(table), paths[3])
+    save_figure(draw_against_sorted(table), paths[3])
     _write(table.round(2), paths[4])
     worst = table["error"].abs().sort_values(ascending=False).index[:3]
     wrong = ", ".join(f"{name} in {kind} ({table.loc[(kind, name), 'error']:+.1f})" for kind, name in worst)
@@ -67,44 +68,33 @@ def _monocyte_auroc(mirna: AnnData, name: str) -> float:
     return float(auroc(mirna[chosen, name].X.ravel(), monocyte[chosen]))
 
 
-def _draw_umap(mirna: AnnData, path: Path) -> None:
+def _draw_umap(adata: AnnData, path: Path) -> None:
     import matplotlib.pyplot as plt
     import scanpy as sc
 
-    lineage = mirna.copy()
-    lineage.obs["cell type"] = [_lineage(label) for label in mirna.obs[LABELS]]
-    panels = ["cell type", *list(MARKERS)[:4], "mirna_ood"]
-    figure, axes = plt.subplots(2, 3, figsize=(13, 7.5), layout="constrained")
-    for axis, name in zip(axes.flat, panels, strict=True):
-        title = f"{name} ({MARKERS[name]})" if name in MARKERS else name.replace("mirna_ood", "out-of-domain score")
-        colors = {"color_map": "magma" if name == "mirna_ood" else "viridis"}
-        legend = {"legend_loc": "on data", "legend_fontsize": 7, "legend_fontoutline": 2}
-        style = legend if name == "cell type" else colors
-        sc.pl.umap(lineage, color=name, ax=axis, show=False, frameon=False, title=title, **style)
-    _save(figure, path)
+    from midgd import pl
+
+    cells = adata.copy()
+    cells.obs["cell type"] = [_lineage(label) for label in cells.obs[LABELS]]
+    figure, axes = plt.subplots(2, 3, figsize=(9.5, 5.5), layout="constrained")
+    style: dict[str, Any] = {"show": False, "frameon": False, "size": 60}
+    legend = {"legend_loc": "on data", "legend_fontsize": 7, "legend_fontoutline": 2}
+    sc.pl.umap(cells, color="cell type", ax=axes[0, 0], **style, **legend)
+    for axis, name in zip(axes.flat[1:5], MARKERS, strict=False):
+        pl.embedding(cells, name, ax=axis, title=f"{name} ({MARKERS[name]})", **style)
+    sc.pl.umap(cells, color="mirna_ood", ax=axes[1, 2], title="out-of-domain score", color_map="magma", **style)
+    save_figure(figure, path)
+    plt.close(figure)
 
 
-def _draw_dotplot(mirna: AnnData, path: Path) -> None:
-    import scanpy as sc
+def _draw_dotplot(adata: AnnData, path: Path) -> None:
+    from midgd import pl
 
-    order = _order_by_lineage(mirna.obs[LABELS])
-    # Inferred values are never zero, so the size of a dot is the share of cells above the median of all cells.
-    above = AnnData(mirna.X - np.median(mirna.X, axis=0), obs=mirna.obs, var=mirna.var)
-    above.layers["value"] = mirna.X
-    plot = sc.pl.dotplot(
-        above,
-        list(MARKERS),
-        groupby=LABELS,
-        categories_order=order,
-        dot_color_df=_scaled_means(mirna, order),
-        colorbar_title="inferred, scaled\nby miRNA",
-        size_title="cells above the\nmedian of all (%)",
-        figsize=(6.5, 4.6),
-        return_fig=True,
-        show=False,
+    cells = adata.copy()
+    cells.obs[LABELS] = (
+        cells.obs[LABELS].astype("category").cat.reorder_categories(_order_by_lineage(cells.obs[LABELS]))
     )
-    plot.make_figure()
-    _save(plot.fig, path)
+    pl.dotplot(cells, list(MARKERS), LABELS, z_score=True, show=False, save=path)
 
 
 def _lineage(label: object) -> str:
@@ -116,19 +106,6 @@ def _order_by_lineage(labels: pd.Series) -> list[str]:
     return sorted(labels.astype(str).unique(), key=lambda label: order.index(_lineage(label)))
 
 
-def _scaled_means(mirna: AnnData, order: list[str]) -> pd.DataFrame:
-    means = mirna[:, list(MARKERS)].to_df().groupby(mirna.obs[LABELS].astype(str)).mean().loc[order]
-    return (means - means.min()) / (means.max() - means.min())
-
-
 def _write(table: pd.DataFrame, path: Path) -> None:
     with new_file(path) as new:
         table.to_csv(new)
-
-
-def _save(figure: object, path: Path) -> None:
-    import matplotlib.pyplot as plt
-
-    with new_file(path) as new:
-        figure.savefig(new, dpi=130, bbox_inches="tight")  # type: ignore[attr-defined]
-    plt.close(figure)  # type: ignore[arg-type]

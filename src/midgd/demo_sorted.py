@@ -13,6 +13,8 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from midgd.pl._figure import BLUE, VERMILION
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -54,7 +56,7 @@ def draw_against_sorted(table: pd.DataFrame) -> Figure:
     figure, axes = plt.subplots(3, 3, figsize=(9, 7), sharex=True, layout="constrained")
     for axis, name in zip(axes.flat, SORTED, strict=True):
         part = table.xs(name, level="miRNA").loc[list(TYPES)]
-        for column, colour, marker in (("sorted", "#0072B2", "o"), ("inferred", "#D55E00", "s")):
+        for column, colour, marker in (("sorted", BLUE, "o"), ("inferred", VERMILION, "s")):
             values = part[column] - part[column].mean()
             axis.plot(values.to_numpy(), color=colour, marker=marker, label=column, linewidth=1.2)
         axis.axhline(0, color="0.8", linewidth=0.8, zorder=0)

@@ -135,20 +135,20 @@ def _mrna(data: AnnData | MuData, path: Path, modality: str | None) -> AnnData:
     return data.mod[name]
 
 
-def check_output(path: Path, overwrite: bool) -> None:
+def check_output(path: Path, overwrite: bool, endings: tuple[str, ...] = (".h5ad", ".zarr")) -> None:
     """Refuse before the work what could not be written after it.
 
     Raises
     ------
     ValueError
-        If the suffix is neither ``.h5ad`` nor ``.zarr``.
+        If the name has another ending.
     FileNotFoundError
         If the folder is missing.
     FileExistsError
         If something is there and may not be replaced.
     """
-    if path.suffix not in (".h5ad", ".zarr"):
-        raise ValueError(f"the output {path.name} must end in .h5ad or .zarr.")
+    if path.suffix not in endings:
+        raise ValueError(f"the output {path.name} must end in {' or '.join(endings)}.")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"the folder {path.parent} of the output does not exist; make it first.")
     if not os.access(path.parent, os.W_OK):

@@ -1,10 +1,9 @@
-"""The table of a run as rows, as a file and as a picture."""
+"""The table of a run as rows and as a file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,39 +51,12 @@ def _interval(draws: pd.DataFrame, metric: str) -> tuple[float, float]:
 
 def write_table(table: pd.DataFrame, output: str | Path) -> None:
     """Write ``<output>.csv``, whole or not at all."""
-    with new_file(_path(output, ".csv")) as new:
+    with new_file(path_of(output, ".csv")) as new:
         table.to_csv(new, index=False)
 
 
-def draw(table: pd.DataFrame, output: str | Path, metric: str = "spearman") -> None:
-    """Write ``<output>.png``: the metric of every arm in every setting with its interval."""
-    from matplotlib import colormaps
-    from matplotlib.figure import Figure
-
-    shown = table[table["metric"] == metric]
-    settings, arms = list(dict.fromkeys(shown["setting"])), list(dict.fromkeys(shown["arm"]))
-    figure = Figure(figsize=(9, 2 + 0.32 * len(settings)), layout="constrained")
-    axes: Any = figure.add_subplot()
-    colors = colormaps["tab10" if len(arms) <= 10 else "tab20"](range(len(arms)))
-    for i, arm in enumerate(arms):
-        rows = shown[shown["arm"] == arm]
-        y = rows["setting"].map(settings.index).to_numpy() + 0.7 * (i / max(len(arms), 1) - 0.5)
-        value = rows["value"].to_numpy(dtype=float)
-        # Without resamples there is nothing to draw but the point.
-        ends = rows[["low", "high"]].to_numpy(dtype=float)
-        ends = np.where(np.isnan(ends), value[:, None], ends)
-        error = np.maximum(np.abs(ends - value[:, None]).T, 0)
-        axes.errorbar(value, y, xerr=error, fmt="o", markersize=3, linewidth=0.8, color=colors[i], label=arm)
-    axes.set_yticks(range(len(settings)), settings)
-    axes.set_ylim(len(settings) - 0.5, -0.5)
-    axes.set_xlabel(f"{metric}, mean over miRNAs (bars: 95 % over patients)")
-    axes.grid(axis="x", linewidth=0.3)
-    figure.legend(loc="outside right upper", fontsize="small")
-    with new_file(_path(output, ".png")) as new:
-        figure.savefig(new, dpi=150, format="png")
-
-
-def _path(output: str | Path, ending: str) -> Path:
+def path_of(output: str | Path, ending: str) -> Path:
+    """The output with an ending, which the user may have given."""
     path = Path(output)
     path = path.with_suffix("") if path.suffix in {".csv", ".png"} else path
     return path.with_name(path.name + ending)

@@ -15,10 +15,11 @@ from tqdm.auto import tqdm
 from midgd.bench.arms import Arm, IntervalArm, make_arms
 from midgd.bench.data import evaluated
 from midgd.bench.pool import Pool
-from midgd.bench.report import draw, rows_of, write_table
+from midgd.bench.report import path_of, rows_of, write_table
 from midgd.bench.scoring import Answered, Outcome, Scoring
 from midgd.bench.settings import settings as make_settings
 from midgd.bench.study import Setting
+from midgd.pl import benchmark
 from midgd.settings import logger
 from midgd.settings import settings as options
 
@@ -108,7 +109,7 @@ def run(
     table = pd.concat(tables, ignore_index=True) if tables else rows_of("", "", {}, None)
     if output is not None:
         write_table(table, output)
-        draw(table, output)
+        benchmark(table, show=False, save=path_of(output, ".png"))
     return table
 
 

@@ -28,7 +28,7 @@ def find_mirnas(names: Sequence[object], mirnas: AnnData, key: str) -> NDArray[n
     for position, name in enumerate(own):
         arms.setdefault(re.sub(r"-[35]p$", "", name), []).append(position)
     for i in np.flatnonzero(found < 0):
-        stem = normalise_mirna_name(str(names[i]))
+        stem = normalise_mirna_name(str(names[int(i)]))
         only = arms.get(stem, []) if stem.startswith(("hsa-miR-", "hsa-let-")) else []
         found[i] = only[0] if len(only) == 1 else -1
     return found

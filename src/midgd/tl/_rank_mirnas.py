@@ -175,7 +175,7 @@ def _of_samples(
     for code, name in enumerate(groups):
         if name == reference:
             continue
-        other = replicates.rest(code) if reference == "rest" else replicates.side(groups.get_loc(reference))
+        other = replicates.rest(code) if reference == "rest" else replicates.side(list(groups).index(reference))
         try:
             found[name] = difference(replicates.side(code), other, method, paired)
         except ValueError as error:

@@ -18,7 +18,8 @@ from midgd.infer.weights import PARTS
 from midgd.reference import Reference
 from midgd.settings import logger
 
-# Columns of obs beside the out-of-domain score, for references that know kinds of samples.
+SCORE = "ood"  # column of obs of the out-of-domain score
+# Columns of obs beside it, for references that know kinds of samples.
 NEAREST = ("nearest", "nearest_probability")
 
 
@@ -152,7 +153,7 @@ def write_obsm(
 
 def obs_columns(arrays: Mapping[str, NDArray[Any]], uns: Mapping[str, Any], key: str) -> dict[str, Any]:
     """The columns of ``obs`` of a result; nearest kinds as categories, those that occur."""
-    columns: dict[str, Any] = {f"{key}_{name}": arrays[name] for name in ("ood", *NEAREST) if name in arrays}
+    columns: dict[str, Any] = {f"{key}_{name}": arrays[name] for name in (SCORE, *NEAREST) if name in arrays}
     if "nearest" in arrays:
         kinds = pd.Categorical.from_codes(arrays["nearest"], pd.Index(uns["kinds"], dtype=str))
         columns[f"{key}_nearest"] = kinds.remove_unused_categories()
@@ -162,7 +163,7 @@ def obs_columns(arrays: Mapping[str, NDArray[Any]], uns: Mapping[str, Any], key:
 def _places(key: str) -> list[tuple[str, str]]:
     """All that a result can consist of."""
     obsm = [("obsm", name) for name in (key, f"{key}_sd", f"{key}_weights", latent_key(key))]
-    return [*obsm, *(("obs", f"{key}_{name}") for name in ("ood", *NEAREST)), ("uns", key)]
+    return [*obsm, *(("obs", f"{key}_{name}") for name in (SCORE, *NEAREST)), ("uns", key)]
 
 
 def _clear(adata: AnnData, key: str) -> None:

@@ -108,7 +108,9 @@ def target_repression(
     random = []
     for _ in range(n_random):
         exchanged = _exchange(expression.attrs["mean"], rng)
-        other = pairs.assign(target=expression.columns[exchanged][expression.columns.get_indexer(pairs["target"])])
+        other = pairs.assign(
+            target=expression.columns[exchanged][expression.columns.get_indexer(pd.Index(pairs["target"]))]
+        )
         random.append(
             per_feature_correlation(_scores(decoupler, expression, other, min_targets)[scores.columns], values)
         )

@@ -37,9 +37,9 @@ def labels(obs: pd.DataFrame, name: str, argument: str) -> pd.Categorical:
             f"obs[{name!r}] is missing for {values.isna().sum():,} of {len(obs):,} rows; fill it in or drop them."
         )
     if not isinstance(values.dtype, pd.CategoricalDtype):
-        return pd.Categorical(values.astype(str))
+        return pd.Categorical(values.astype(str))  # type: ignore[return-value]
     kept = values.cat.remove_unused_categories()
-    return pd.Categorical(kept.astype(str), categories=kept.cat.categories.astype(str))
+    return pd.Categorical(kept.astype(str), categories=list(kept.cat.categories.astype(str)))
 
 
 def optional(package: str, caller: str) -> Any:
