@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from cell_pairs import CellData, kinds_table, mean_cpm, with_pairs
-from dev_data import Pairs, load_both_levels, load_pairs, load_unpaired
+from dev_data import DATA, Pairs, load_both_levels, load_pairs, load_unpaired
 from names import current_matures, gene_table, mature_pairs, stem_loop_table
 
 from midgd import __version__
@@ -66,19 +66,21 @@ def train(
     obs: pd.DataFrame,
     card: dict,
     levels: BothLevels,
-    cells: CellData,
+    cells: CellData | None,
     held_out: Collection[str] = (),
     without_tables: tuple[str, ...] = (),
 ) -> tuple[Reference, Mosaic]:
     """A reference that has seen nothing of some patients and tables, and all that it has seen."""
     level = levels.fit(held_out)
-    joined, labels = with_pairs(mosaic, obs, cells.pairs(without_tables), level.arms)
+    joined, labels = mosaic, None
+    if cells is not None:
+        joined, labels = with_pairs(mosaic, obs, cells.pairs(without_tables), level.arms)
+        card = card | {"kinds_table": kinds_table(labels, cells)}
     fitted = fit(joined, SPEC, n_components=N_COMPONENTS, options=OPTIONS)
     log.info("decoder fitted on %d samples", len(joined))
     readout, experts = fit_readout(
         fitted.decoder, fitted.prior, joined, READOUT, level, levels.unpaired(held_out), labels
     )
-    card = card | {"kinds_table": kinds_table(labels, cells)}
     return Reference(card, fitted.decoder, fitted.prior, readout, level.arms, kinds=experts), joined
 
 
@@ -193,15 +195,21 @@ def main() -> None:
 
     held_out = pairs.split("val") | pairs.split("test")
     inside = pairs.split("train")
-    cells = CellData.load(card["genes"], levels.card["name"], pairs, mosaic, levels.fit())
+    cells = None
+    if (DATA / "cells").is_dir():
+        cells = CellData.load(card["genes"], levels.card["name"], pairs, mosaic, levels.fit())
+    else:
+        log.warning("no folder cells/ in %s: trained on TCGA alone, without kinds of cells", DATA)
     patients = set(pairs.obs["patient"][held_out])
     outside = mosaic.take(inside), pairs.obs[inside]
     development, _ = train(*outside, card, levels, cells, patients, without_tables=HELD_OUT_CELLS)
     log.info("development model after %.0f s", time.perf_counter() - start)
     calibration = calibrate(development, mosaic.take(held_out))
-    droplets = cells.single_cells(HELD_OUT_CELLS, development.arms, mean_cpm(outside[0]))
-    # Those cells are of blood alone: no error on them is taken for smaller than on tissues.
-    cell_calibration = at_least(calibrate(development, droplets, depths=CELL_DEPTHS), calibration)
+    cell_calibration = None
+    if cells is not None:
+        droplets = cells.single_cells(HELD_OUT_CELLS, development.arms, mean_cpm(outside[0]))
+        # Those cells are of blood alone: no error on them is taken for smaller than on tissues.
+        cell_calibration = at_least(calibrate(development, droplets, depths=CELL_DEPTHS), calibration)
     development = replace(development, calibration=calibration, cell_calibration=cell_calibration)
     if args.development is not None:
         development.save(args.development)
