@@ -18,6 +18,7 @@ from midgd.bench.data import load
 from midgd.cli import main
 from midgd.datasets import split_of, tcga_folder
 from midgd.datasets._gdc import WORKFLOWS
+from midgd.settings import logger
 
 N_PATIENTS, N_GENES, N_STEM_LOOPS = 40, 30, 12  # patients of each of two projects
 PROJECTS = ("TCGA-ACC", "TCGA-UVM")
@@ -141,7 +142,7 @@ def test_fetched_by_the_command_and_read_by_the_benchmark(gdc, tmp_path, monkeyp
 
 def test_tables_that_cannot_be_fetched_are_left_out_with_a_warning(gdc, tmp_path, monkeypatch, caplog):
     folder = tcga_folder(tmp_path / "tcga", PROJECTS, base_url=gdc.url, mirbase_url=gdc.mirbase)
-    monkeypatch.setattr("midgd.bench.settings.logger.propagate", True)
+    monkeypatch.setattr(logger, "propagate", True)
     table = run(["mean"], data_dir=folder, n_boot=0, downstream=False)
     assert set(table["family"]) == {"bulk", "depth", "missing", "mixture", "mature", "loco-full", "loco-full-5000"}
     for family in ("quantification", "tpm", "loco-common"):

@@ -42,8 +42,8 @@ SPLITS = {"train": 0.75, "val": 0.85, "test": 1.0}
 def split_of(patient: str, seed: int = 0) -> str:
     """Split of a patient, by a rule: it depends on nothing but the barcode and the seed.
 
-    The SHA-256 of ``"<seed>:<patient>"`` is read as a number between 0 and 1 and compared with :data:`SPLITS`. So a patient
-    keeps the split whichever other patients or cohorts were fetched, on any machine.
+    The SHA-256 of ``"<seed>:<patient>"`` is read as a number between 0 and 1 and compared with :data:`SPLITS`. So a
+    patient has the same split on any machine, whichever other patients or cohorts were fetched.
 
     Parameters
     ----------
@@ -86,11 +86,11 @@ def tcga_folder(
     folder
         Folder to make or to complete. Tables that are there are replaced, other files are left alone.
     projects
-        GDC projects, such as ``"TCGA-ACC"``; None for the 21 cohorts of the bundled reference. A sample needs 4 to 5 MB of
-        downloads: one small project is less than 1 GB, all 21 are about 40 GB.
+        GDC projects, such as ``"TCGA-ACC"``; None for the 21 cohorts of the bundled reference. A sample
+        needs 4 to 5 MB of downloads, so a project of 80 samples needs 0.4 GB and all 21 need tens of GB.
     seed
-        Of the division of patients, see :func:`midgd.datasets.split_of`. Patients that ``patient_splits.csv`` of the folder
-        names already keep their split.
+        Of the division of patients, see :func:`midgd.datasets.split_of`. Patients that are in the file
+        ``patient_splits.csv`` of the folder keep their split.
     data_dir
         Folder of the downloads, default ``midgd.settings.data_dir / "gdc"``.
     n_workers
