@@ -152,6 +152,11 @@ def tcga(
         If no project has pairs, or a file has a wrong md5 or unknown columns.
     ConnectionError
         If the GDC cannot be reached; names what to fetch by hand.
+
+    Examples
+    --------
+    >>> mdata = midgd.datasets.tcga(["TCGA-ACC", "TCGA-UVM"])  # doctest: +SKIP
+    >>> mdata["rna"].shape, mdata["mirna"].shape  # doctest: +SKIP
     """
     projects = [projects] if isinstance(projects, str) else list(projects)
     if level not in MIRNA_TYPE:

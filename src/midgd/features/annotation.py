@@ -62,10 +62,15 @@ def read_annotation(var: Any) -> ColumnAnnotation:
         genomes from ``genome`` or ``species``, Ensembl ids from ``gene_ids`` or the like or from the index. Letter
         case and punctuation of the names of columns do not matter.
 
+    Returns
+    -------
+    Kind, genome and Ensembl id of every row, where they are known.
+
     Raises
     ------
     ValueError
         If the kinds of features are known and none of them is gene expression.
+
     """
     n = len(var.index)
     kinds = _first_column(var, _KIND_COLUMNS, _names_kinds)

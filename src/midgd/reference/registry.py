@@ -29,6 +29,10 @@ def load(reference: str | Path | Reference = "default", *, sha256: str | None = 
     sha256
         Hash of the zip file; required with an address, here or in it (``https://.../name.zip#sha256=...``).
 
+    Returns
+    -------
+    The reference; the bundled one is read once and shared.
+
     Raises
     ------
     FileNotFoundError
@@ -37,6 +41,10 @@ def load(reference: str | Path | Reference = "default", *, sha256: str | None = 
         If its files are damaged, ``sha256`` is missing or wrong, or it is given without an address.
     ConnectionError
         If the address cannot be read.
+
+    Examples
+    --------
+    >>> midgd.reference.load().card["citations"]  # doctest: +SKIP
     """
     if is_url(reference):
         return load_url(str(reference), sha256)
@@ -65,7 +73,12 @@ def _load_bundled(name: str) -> Reference:
 
 
 def available() -> pd.DataFrame:
-    """References that :func:`load` knows by name: samples, genes, miRNAs, levels, where they are, hash."""
+    """References that :func:`load` knows by name: samples, genes, miRNAs, levels, where they are, hash.
+
+    Examples
+    --------
+    >>> midgd.reference.available()  # doctest: +SKIP
+    """
     folders = [Path(str(files("midgd.reference") / "bundled" / name)) for name in BUNDLED]
     folders += sorted(p for p in (settings.data_dir / "references").glob("*") if (p / CARD).is_file())
     rows = {}

@@ -52,6 +52,10 @@ def push_to_hub(
     ------
     ImportError
         If huggingface_hub is not installed.
+
+    Examples
+    --------
+    >>> midgd.reference.push_to_hub(midgd.reference.load("my_reference"), "owner/name")  # doctest: +SKIP
     """
     api = _hub()
     with tempfile.TemporaryDirectory() as parent:
@@ -79,6 +83,10 @@ def pull(repo_id: str, *, revision: str | None = None, token: str | None = None)
     token
         Access token for a private repository; default: the one that ``hf auth login`` stored.
 
+    Returns
+    -------
+    The reference.
+
     Raises
     ------
     ImportError
@@ -87,6 +95,11 @@ def pull(repo_id: str, *, revision: str | None = None, token: str | None = None)
         If the repository does not hold a reference.
     ValueError
         If its files are damaged.
+
+    Examples
+    --------
+    >>> reference = midgd.reference.pull("owner/name", revision="v1")  # doctest: +SKIP
+    >>> midgd.tl.infer_mirna(adata, reference)  # doctest: +SKIP
     """
     folder = _hub().snapshot_download(repo_id, revision=revision, allow_patterns=list(FILES), token=token)
     return read(Path(folder))
