@@ -91,7 +91,17 @@ def read_annotation(var: Any) -> ColumnAnnotation:
 
 
 def is_gene_expression(var: Any) -> bool:
-    """Whether the annotation of variables says that some of them are genes and their values expression."""
+    """Whether the annotation of variables says that some of them are genes and their values expression.
+
+    Parameters
+    ----------
+    var
+        ``adata.var``, see :func:`read_annotation`.
+
+    Returns
+    -------
+    False also where the annotation says nothing.
+    """
     kinds = _first_column(var, (*_KIND_COLUMNS, *_MAYBE_KIND_COLUMNS), _names_kinds)
     return kinds is not None and any(map(_is_gene, set(kinds[1])))
 

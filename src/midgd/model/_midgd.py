@@ -263,6 +263,10 @@ class MIDGD(QueryableModel):
         accelerator, device
             Where queries are computed.
 
+        Returns
+        -------
+        The model, ready for queries.
+
         Raises
         ------
         FileNotFoundError
