@@ -51,17 +51,18 @@ def settings(
 
 def _possible(families: list[str], study: Study) -> Iterator[Setting]:
     """The families whose tables are there, and a warning for each of the others."""
-    n_made, missing = 0, FileNotFoundError()
+    n_made = 0
+    missing: list[FileNotFoundError] = []
     for family in families:
         try:
             for setting in _chosen([family], study):
                 n_made += 1
                 yield setting
         except FileNotFoundError as error:
-            missing = error
+            missing.append(error)
             logger.warning("%s is left out: %s", family, error)
     if n_made == 0:
-        raise missing
+        raise missing[0]
 
 
 def _chosen(wanted: list[str], study: Study) -> Iterator[Setting]:
