@@ -1,4 +1,4 @@
-"""The development pairs of ../shared/data as one mosaic: every sample once, in its widest table."""
+"""The development pairs of ../shared/data (or MIDGD_DEV_DATA) as one mosaic: every sample once, in its widest table."""
 
 from __future__ import annotations
 
@@ -36,8 +36,12 @@ class Pairs:
 
 
 def load_pairs(*, as_stored: bool = False) -> Pairs:
-    """All paired samples; ``as_stored`` takes the zeros of stem-loops that a cohort did not annotate at their word."""
-    tables = {name: [_read(name, part) for part in ("mrna", "mirna_stemloop")] for name in TABLES}
+    """All paired samples of the tables that are there.
+
+    ``as_stored``: stem-loops that a cohort did not annotate count as measured, with 0 reads.
+    """
+    there = [name for name in TABLES if (DATA / name).is_dir()]
+    tables = {name: [_read(name, part) for part in ("mrna", "mirna_stemloop")] for name in there}
     genes = list(tables[TABLES[0]][0].var_names)
     stem_loops = sorted(set().union(*(mirna.var_names for _, mirna in tables.values())))
     unseen = _unannotated(stem_loops)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from cell_pairs import CellData, kinds_table, mean_cpm, with_pairs
-from dev_data import Pairs, load_both_levels, load_pairs, load_unpaired
+from dev_data import DATA, Pairs, load_both_levels, load_pairs, load_unpaired
 from names import current_matures, gene_table, mature_pairs, stem_loop_table
 from strangers import HALVES, Half, left_out_accuracy, strangers
 
@@ -69,20 +69,22 @@ def train(
     obs: pd.DataFrame,
     card: dict,
     levels: BothLevels,
-    cells: CellData,
+    cells: CellData | None,
     held_out: Collection[str] = (),
     without_tables: tuple[str, ...] = (),
     allowed: Callable[[Kind, int], bool] = lambda kind, study: True,
 ) -> tuple[Reference, Mosaic]:
     """A reference that has seen nothing of some patients, tables and kinds, and all that it has seen."""
     level = levels.fit(held_out)
-    joined, labels = with_pairs(mosaic, obs, cells.pairs(without_tables, allowed), level.arms)
+    joined, labels = mosaic, None
+    if cells is not None:
+        joined, labels = with_pairs(mosaic, obs, cells.pairs(without_tables, allowed), level.arms)
+        card = card | {"kinds_table": kinds_table(labels, cells)}
     fitted = fit(joined, SPEC, n_components=N_COMPONENTS, options=OPTIONS)
     log.info("decoder fitted on %d samples", len(joined))
     readout, experts = fit_readout(
         fitted.decoder, fitted.prior, joined, READOUT, level, levels.unpaired(held_out), labels
     )
-    card = card | {"kinds_table": kinds_table(labels, cells)}
     return Reference(card, fitted.decoder, fitted.prior, readout, level.arms, kinds=experts), joined
 
 
@@ -142,11 +144,16 @@ def blind_to(half: Half, pairs: Pairs, mosaic: Mosaic, card: dict, levels: BothL
 
 
 def calibrations(
-    development: Reference, blind: dict[Half, Reference], cells: CellData, mosaic: Mosaic, pairs: Pairs
-) -> tuple[Calibration, Calibration]:
+    development: Reference, blind: dict[Half, Reference], cells: CellData | None, mosaic: Mosaic, pairs: Pairs
+) -> tuple[Calibration, Calibration | None]:
     """Held-out errors of tissues and of cells: of known kinds, and of kinds and cohorts that a model has not seen."""
     held_out, seen = pairs.split("val") | pairs.split("test"), mosaic.take(pairs.split("train"))
-    tissues, single = [HeldOut(development, mosaic.take(held_out))], []
+    # Evidence depends on the number of genes: samples of few genes are compared with their like.
+    wide = mosaic["mrna"].measured.mean(1) > 0.5
+    tissues = [HeldOut(development, mosaic.take(held_out & part)) for part in (wide, ~wide) if (held_out & part).any()]
+    if cells is None:
+        return calibrate(*tissues), None
+    single = []
     # Droplets tell what is usual at any depth, plates what it is at theirs.
     for tables, depths in ((("citeseq",), CELL_DEPTHS), (("zanini",), (None,))):
         found, _ = cells.single_cells(tables, development.arms, mean_cpm(seen))
@@ -221,20 +228,27 @@ def main() -> None:
 
     held_out = pairs.split("val") | pairs.split("test")
     inside = pairs.split("train")
-    cells = CellData.load(card["genes"], levels.card["name"], pairs, mosaic, levels.fit())
+    cells = None
+    if (DATA / "cells").is_dir():
+        cells = CellData.load(card["genes"], levels.card["name"], pairs, mosaic, levels.fit())
+    else:
+        log.warning("no folder cells/ in %s: trained on TCGA alone, without kinds of cells", DATA)
     patients = set(pairs.obs["patient"][held_out])
     outside = mosaic.take(inside), pairs.obs[inside]
     development, _ = train(*outside, card, levels, cells, patients, without_tables=HELD_OUT_CELLS)
     log.info("development model after %.0f s", time.perf_counter() - start)
-    blind = {half: blind_to(half, pairs, mosaic, card, levels, cells) for half in map(Half, HALVES)}
-    log.info("models of half of the kinds after %.0f s", time.perf_counter() - start)
+    blind = {}
+    if cells is not None:
+        blind = {half: blind_to(half, pairs, mosaic, card, levels, cells) for half in map(Half, HALVES)}
+        log.info("models of half of the kinds after %.0f s", time.perf_counter() - start)
     calibration, cell_calibration = calibrations(development, blind, cells, mosaic, pairs)
     development = replace(development, calibration=calibration, cell_calibration=cell_calibration)
     if args.development is not None:
         development.save(args.development)
     tables = accuracies(development, mosaic.take(pairs.split("test")), mosaic)
-    for level, correlation in left_out_accuracy(blind, cells, outside[0], LEVELS).items():
-        tables[level]["cells_left_out"] = correlation
+    if cells is not None:
+        for level, correlation in left_out_accuracy(blind, cells, outside[0], LEVELS).items():
+            tables[level]["cells_left_out"] = correlation
     for level, table in tables.items():
         log.info("held-out Spearman, %s: %s", level, table.mean().round(4).to_dict())
 

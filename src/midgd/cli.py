@@ -1,4 +1,4 @@
-"""Command line: `midgd demo`, `midgd infer`, `midgd report`, `midgd references`, `midgd bench`."""
+"""Command line: `midgd demo`, `midgd infer`, `midgd report`, `midgd references`, `midgd fetch`, `midgd bench`."""
 
 from __future__ import annotations
 
@@ -63,6 +63,15 @@ def _parser() -> argparse.ArgumentParser:
     references = commands.add_parser("references", help="list the references that are known by name")
     references.set_defaults(run=_references)
 
+    fetch = commands.add_parser("fetch", help="download public training data into the layout that bench reads")
+    fetch.add_argument("what", choices=["tcga"], help="tcga: matched mRNA and miRNA counts from the GDC")
+    fetch.add_argument("folder", type=Path, help="folder to make; then: midgd bench --data FOLDER")
+    fetch.add_argument("--projects", nargs="+", metavar="PROJECT", help="TCGA-ACC ... (default: the reference's 21)")
+    fetch.add_argument("--seed", type=int, default=0, help="of the division of patients (0)")
+    fetch.add_argument("--downloads", type=Path, metavar="FOLDER", help="keep the downloads there (default: cache)")
+    fetch.add_argument("--workers", type=int, default=4, help="downloads at a time (4)")
+    fetch.set_defaults(run=_fetch)
+
     bench = commands.add_parser("bench", help="compare midgd with ridge, boosting and others on paired data")
     bench.add_argument("--output", type=Path, default=Path("benchmark"), help="name of the .csv and .png (benchmark)")
     bench.add_argument("--arms", nargs="+", metavar="ARM", help="names in midgd.bench.ARMS (default: all)")
@@ -114,6 +123,20 @@ def _references(options: argparse.Namespace) -> None:
     from midgd.reference import available
 
     print(available().to_string())
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from midgd.datasets import tcga_folder
+
+    print(
+        tcga_folder(
+            options.folder,
+            options.projects,
+            seed=options.seed,
+            data_dir=options.downloads,
+            n_workers=options.workers,
+        )
+    )
 
 
 def _bench(options: argparse.Namespace) -> None:

@@ -122,6 +122,12 @@ def _load(name: str, folder: Path) -> PairedData:
     return PairedData(_frozen(x), y, mrna.var_names, mirna.var_names, mrna.obs.iloc[rows])
 
 
+def has(name: str, data_dir: str | Path | None = None) -> bool:
+    """Whether the files of a table are there; a folder that was rebuilt from public data has some of the tables."""
+    sub, *files = TABLES[name]
+    return all((data_folder(data_dir) / sub / file).is_file() for file in files if file)
+
+
 def load_splits(data_dir: str | Path | None = None) -> pd.Series:
     """``patient_splits.csv`` as a Series: patient to "train", "val" or "test"."""
     path = data_folder(data_dir) / "patient_splits.csv"

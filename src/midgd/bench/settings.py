@@ -15,6 +15,7 @@ from midgd.bench.data import PairedData
 from midgd.bench.mixtures import mixtures
 from midgd.bench.perturb import Order, genes_kept, thin
 from midgd.bench.study import Setting, Study, align
+from midgd.settings import logger
 
 DEPTHS = (500, 1_000, 3_000, 10_000, 100_000)
 MISSING = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -44,7 +45,24 @@ def settings(
         raise KeyError(
             f"unknown settings {unknown}; choose from {', '.join(FAMILIES)}, or one of them like 'depth/1000'."
         )
-    return _chosen(wanted, Study(data_dir, seed, on))
+    study = Study(data_dir, seed, on)
+    return _possible(wanted, study) if names is None else _chosen(wanted, study)
+
+
+def _possible(families: list[str], study: Study) -> Iterator[Setting]:
+    """The families whose tables are there, and a warning for each of the others."""
+    n_made = 0
+    missing: list[FileNotFoundError] = []
+    for family in families:
+        try:
+            for setting in _chosen([family], study):
+                n_made += 1
+                yield setting
+        except FileNotFoundError as error:
+            missing.append(error)
+            logger.warning("%s is left out: %s", family, error)
+    if n_made == 0:
+        raise missing[0]
 
 
 def _chosen(wanted: list[str], study: Study) -> Iterator[Setting]:
@@ -172,5 +190,5 @@ def _setting(
 
 
 def _other_than_raw_rsem(data: PairedData) -> PairedData:
-    """HTSeq counts of the "full" table, everything of the RSEM-normalised one."""
-    return data.subset(data.obs["quant"].isin(["htseq_counts", "rsem_norm"]).to_numpy())
+    """Counts of reads (HTSeq, STAR) of the "full" table, everything of the RSEM-normalised one."""
+    return data.subset(data.obs["quant"].isin(["htseq_counts", "star_counts", "rsem_norm"]).to_numpy())

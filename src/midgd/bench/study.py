@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from midgd.bench.data import PairedData, load, load_splits, split
+from midgd.bench.data import PairedData, has, load, load_splits, split
 from midgd.bench.scoring import Answered, Outcome
 
 EXTRA = ("full", "common", "rsem", "mature", "mature-common", "mirna-only", "mature-only")
@@ -92,11 +92,12 @@ class Study:
         """All other samples an arm may train on.
 
         Left out are the patients of ``test``, and either the cohorts that count as never seen or, where
-        there are none, every patient of another split than "train". Tables overlap in samples.
+        there are none, every patient of another split than "train". Tables overlap in samples. Tables that the
+        folder lacks are passed over.
         """
         splits, patients, cohorts = self.splits, set(test.obs["patient"].astype(str)), set(without_cohorts)
         allowed = {}
-        for name in tables:
+        for name in (name for name in tables if has(name, self.data_dir)):
             data = self.table(name)
             patient = data.obs["patient"].astype(str)
             keep = ~patient.isin(patients) & ~data.obs["cohort"].astype(str).isin(cohorts)

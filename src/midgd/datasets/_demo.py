@@ -70,6 +70,12 @@ def pbmc68k_counts() -> AnnData:
     ------
     ValueError
         If the installed scanpy ships values from which no integers come back.
+
+    Examples
+    --------
+    >>> adata = midgd.datasets.pbmc68k_counts()  # doctest: +SKIP
+    >>> adata.shape  # doctest: +SKIP
+    (700, 765)
     """
     import scanpy as sc
     from anndata import AnnData

@@ -82,6 +82,10 @@ def read_folder(path: Path | str, *, orientation: Orientation | None = None) -> 
     ValueError
         If a table holds text or negative, missing or infinite values, logarithms or other values that are no counts,
         if the samples cannot be found or no sample is in all tables, or if sample names occur more than once.
+
+    Examples
+    --------
+    >>> mdata = midgd.datasets.read_folder("my_pairs")  # holds mrna.csv and mirna.csv # doctest: +SKIP
     """
     folder = Path(path).expanduser()
     if not folder.is_dir():

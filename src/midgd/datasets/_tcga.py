@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 GDC_API = "https://api.gdc.cancer.gov"
-_MIRNA_TYPE = {"stem-loop": "miRNA Expression Quantification", "mature": "Isoform Expression Quantification"}
+# level -> data type, in the words of the GDC
+MIRNA_TYPE = {"stem-loop": "miRNA Expression Quantification", "mature": "Isoform Expression Quantification"}
 
 
 def read_star_counts(path: Path) -> pd.DataFrame:
@@ -96,7 +97,7 @@ def pair_files(rna: pd.DataFrame, mirna: pd.DataFrame) -> tuple[pd.DataFrame, pd
 
 def _listed(projects: Sequence[str], level: str, folder: Path, base_url: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     rna = list_files(projects, "Gene Expression Quantification", folder, base_url)
-    mirna = list_files(projects, _MIRNA_TYPE[level], folder, base_url)
+    mirna = list_files(projects, MIRNA_TYPE[level], folder, base_url)
     rna, mirna = pair_files(rna, mirna)
     if empty := sorted(set(projects) - set(rna["project"])):
         message = (
@@ -154,10 +155,15 @@ def tcga(
         If no project has pairs, or a file has a wrong md5 or unknown columns.
     ConnectionError
         If the GDC cannot be reached; names what to fetch by hand.
+
+    Examples
+    --------
+    >>> mdata = midgd.datasets.tcga(["TCGA-ACC", "TCGA-UVM"])  # doctest: +SKIP
+    >>> mdata["rna"].shape, mdata["mirna"].shape  # doctest: +SKIP
     """
     projects = [projects] if isinstance(projects, str) else list(projects)
-    if level not in _MIRNA_TYPE:
-        raise ValueError(f"level is {level!r}; choose one of {sorted(_MIRNA_TYPE)}.")
+    if level not in MIRNA_TYPE:
+        raise ValueError(f"level is {level!r}; choose one of {sorted(MIRNA_TYPE)}.")
     if not projects or n_workers < 1:
         raise ValueError(f"Needs at least one project and one worker, got {projects} and n_workers={n_workers}.")
     folder = Path(data_dir or settings.data_dir / "gdc").expanduser()

@@ -71,6 +71,10 @@ def xena(
         If a table is not numeric, is negative after undoing the logarithm, or the tables have no common sample.
     ConnectionError
         If the hub cannot be reached; names what to fetch by hand.
+
+    Examples
+    --------
+    >>> mdata = midgd.datasets.xena("TCGA-ACC.star_counts.tsv.gz", "TCGA-ACC.mirna.tsv.gz")  # doctest: +SKIP
     """
     folder = Path(data_dir or settings.data_dir / "xena").expanduser()
     paths = [_get(name, folder, base_url) for name in (mrna_table, mirna_table)]

@@ -48,6 +48,10 @@ def midgd_paper_files(*, data_dir: Path | str | None = None, base_url: str = ZEN
     ------
     ConnectionError
         If Zenodo cannot be reached and the list was never read before.
+
+    Examples
+    --------
+    >>> midgd.datasets.midgd_paper_files()["size"]  # doctest: +SKIP
     """
     url = f"{base_url.rstrip('/')}/api/records/{PAPER_RECORD}"
     record = fetch_json(url, _folder(data_dir).with_suffix(".json"), check=RECORD)
@@ -87,6 +91,11 @@ def midgd_paper(
         If a download has the wrong md5; it is not kept.
     ConnectionError
         If Zenodo cannot be reached; names what to fetch by hand.
+
+    Examples
+    --------
+    >>> names = midgd.datasets.midgd_paper_files().index  # doctest: +SKIP
+    >>> midgd.datasets.midgd_paper(names[0])  # doctest: +SKIP
     """
     names = [files] if isinstance(files, str) else list(files)
     known = midgd_paper_files(data_dir=data_dir, base_url=base_url)

@@ -62,10 +62,15 @@ def read_annotation(var: Any) -> ColumnAnnotation:
         genomes from ``genome`` or ``species``, Ensembl ids from ``gene_ids`` or the like or from the index. Letter
         case and punctuation of the names of columns do not matter.
 
+    Returns
+    -------
+    Kind, genome and Ensembl id of every row, where they are known.
+
     Raises
     ------
     ValueError
         If the kinds of features are known and none of them is gene expression.
+
     """
     n = len(var.index)
     kinds = _first_column(var, _KIND_COLUMNS, _names_kinds)
@@ -86,7 +91,17 @@ def read_annotation(var: Any) -> ColumnAnnotation:
 
 
 def is_gene_expression(var: Any) -> bool:
-    """Whether the annotation of variables says that some of them are genes and their values expression."""
+    """Whether the annotation of variables says that some of them are genes and their values expression.
+
+    Parameters
+    ----------
+    var
+        ``adata.var``, see :func:`read_annotation`.
+
+    Returns
+    -------
+    False also where the annotation says nothing.
+    """
     kinds = _first_column(var, (*_KIND_COLUMNS, *_MAYBE_KIND_COLUMNS), _names_kinds)
     return kinds is not None and any(map(_is_gene, set(kinds[1])))
 

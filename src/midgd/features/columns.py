@@ -100,6 +100,10 @@ def choose_columns(
         Genes of the reference.
     annotation
         What the table says about its columns.
+
+    Returns
+    -------
+    Gene of every column and why columns are not counted.
     """
     excluded = annotation.excluded if annotation else ("",) * len(texts)
     ids = annotation.gene_ids if annotation else None

@@ -130,6 +130,10 @@ class GeneVocabulary:
         ----------
         name
             One name without surrounding blanks. Its neighbours in a table are not looked at.
+
+        Returns
+        -------
+        Position in the vocabulary and form of the name.
         """
         if (hit := self._by_symbol.get(name, -1)) >= 0:
             return hit, Form.OWN

@@ -26,6 +26,12 @@ def bootstrap_values(statistic: Statistic, units: ArrayLike, n_boot: int = 200, 
     Returns
     -------
     ``(n_boot, k)``.
+
+    Examples
+    --------
+    >>> value = np.array([1.0, 2.0, 6.0])
+    >>> bootstrap_values(lambda rows: value[rows].mean(), ["a", "a", "b"], n_boot=50).shape
+    (50, 1)
     """
     labels = np.asarray(units).astype(str)
     if labels.ndim != 1 or not len(labels):
@@ -45,9 +51,25 @@ def bootstrap_interval(
 ) -> tuple[float, float]:
     """Percentile interval of a scalar statistic over resampled units; see :func:`bootstrap_values`.
 
+    Parameters
+    ----------
+    statistic
+        Takes row numbers (with repeats) and returns one number.
+    units, n_boot, seed
+        As for :func:`bootstrap_values`.
+    level
+        Share of the resamples inside the interval.
+
     Returns
     -------
     ``(low, high)`` at ``level``; NaN when the statistic was NaN in every resample.
+
+    Examples
+    --------
+    >>> value = np.array([1.0, 2.0, 6.0])
+    >>> low, high = bootstrap_interval(lambda rows: value[rows].mean(), ["a", "a", "b"])
+    >>> low, high  # twice patient a, twice patient b
+    (1.5, 6.0)
     """
     values = bootstrap_values(statistic, units, n_boot, seed)
     if values.shape[1] != 1:
@@ -59,7 +81,25 @@ def bootstrap_interval(
 def percentile_interval(
     values: NDArray[np.float64], level: float = 0.95
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ends of the central ``level`` of each column, NaN rows left out; two arrays ``(k,)``."""
+    """Ends of the central interval of each column; values that are NaN are left out.
+
+    Parameters
+    ----------
+    values
+        ``(n_boot, k)``, see :func:`bootstrap_values`.
+    level
+        Share of the values inside, 0.95 for the percentiles 2.5 and 97.5.
+
+    Returns
+    -------
+    Lower and upper ends, two arrays ``(k,)``; NaN for a column without values.
+
+    Examples
+    --------
+    >>> low, high = percentile_interval(np.arange(101.0)[:, None], level=0.9)
+    >>> round(float(low[0]), 6), round(float(high[0]), 6)
+    (5.0, 95.0)
+    """
     tail = 50 * (1 - level)
     ends = np.full((2, values.shape[1]), np.nan)
     known = ~np.isnan(values).all(axis=0)

@@ -18,6 +18,15 @@ def interval_coverage(truth: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> f
     ----------
     truth, lower, upper
         ``(n_samples, n_features)`` on one scale, ``lower <= upper``.
+
+    Returns
+    -------
+    Between 0 and 1; NaN without values.
+
+    Examples
+    --------
+    >>> interval_coverage([[1.0, 2.0]], lower=[[0.0, 3.0]], upper=[[1.5, 4.0]])
+    0.5
     """
     a, low = as_pair(truth, lower, "interval_coverage")
     _, high = as_pair(truth, upper, "interval_coverage")
@@ -39,6 +48,12 @@ def calibration_table(truth: ArrayLike, intervals: Mapping[float, tuple[ArrayLik
     Returns
     -------
     Columns ``level``, ``coverage``, ``width`` (mean), sorted by level.
+
+    Examples
+    --------
+    >>> table = calibration_table([[1.0, 2.0]], {0.9: ([[0.0, 3.0]], [[1.5, 4.0]])})
+    >>> table["coverage"].to_list(), table["width"].to_list()
+    ([0.5], [1.25])
     """
     rows = [
         {

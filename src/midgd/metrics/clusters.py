@@ -15,6 +15,11 @@ def adjusted_rand_index(first: ArrayLike, second: ArrayLike) -> float:
     Returns
     -------
     1 for equal partitions, about 0 for unrelated ones.
+
+    Examples
+    --------
+    >>> adjusted_rand_index(["a", "a", "b", "b"], [2, 2, 1, 1])
+    1.0
     """
     a, b = np.asarray(first).astype(str), np.asarray(second).astype(str)
     if a.ndim != 1 or a.shape != b.shape or not len(a):

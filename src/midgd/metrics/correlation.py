@@ -27,13 +27,35 @@ def per_feature_correlation(truth: ArrayLike, predicted: ArrayLike, method: Meth
     -------
     ``(n_features,)``. NaN where the truth is constant: nothing could be ranked. A prediction that is
     constant although the truth varies counts as 0, not as NaN: an arm that cannot rank must not be excused.
+
+    Examples
+    --------
+    >>> per_feature_correlation([[1, 5], [2, 3], [4, 1]], [[1, 1], [3, 2], [9, 3]]).round(3).tolist()
+    [1.0, -1.0]
     """
     a, b = as_pair(truth, predicted, "per_feature_correlation")
     return _columns(a, b, method)
 
 
 def per_sample_correlation(truth: ArrayLike, predicted: ArrayLike, method: Method = "spearman") -> NDArray[np.float64]:
-    """Correlation of each sample's profile over features, ``(n_samples,)``; rules as in per_feature_correlation."""
+    """Correlation of each sample's profile over features.
+
+    Parameters
+    ----------
+    truth, predicted
+        ``(n_samples, n_features)`` on one scale.
+    method
+        ``"spearman"`` or ``"pearson"``.
+
+    Returns
+    -------
+    ``(n_samples,)``; NaN and 0 by the rules of :func:`per_feature_correlation`.
+
+    Examples
+    --------
+    >>> per_sample_correlation([[1, 2, 4]], [[1, 3, 9]]).round(3).tolist()
+    [1.0]
+    """
     a, b = as_pair(truth, predicted, "per_sample_correlation")
     return _columns(a.T, b.T, method)
 
@@ -64,6 +86,13 @@ def within_group_correlation(
     -------
     ``(n_features,)``; a group in which the truth of a feature is constant does not count for that
     feature, and NaN means that no group counted.
+
+    Examples
+    --------
+    >>> truth = [[1.0], [2.0], [11.0], [12.0]]
+    >>> predicted = [[2.0], [1.0], [12.0], [11.0]]  # knows the groups, but not the order within them
+    >>> within_group_correlation(truth, predicted, ["a", "a", "b", "b"], min_size=2).round(3).tolist()
+    [-1.0]
     """
     a, b = as_pair(truth, predicted, "within_group_correlation")
     codes = as_groups(groups, len(a), "within_group_correlation")

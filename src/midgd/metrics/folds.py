@@ -27,6 +27,12 @@ def fold_difference_correlation(truth: ArrayLike, predicted: ArrayLike, groups: 
     Returns
     -------
     Mean correlation; NaN with fewer than two groups. Equal predictions for two groups count as 0.
+
+    Examples
+    --------
+    >>> truth = [[0.0, 1.0, 5.0], [0.0, 1.0, 5.0], [4.0, 1.0, 0.0], [4.0, 1.0, 0.0]]
+    >>> fold_difference_correlation(truth, truth, ["T cell", "T cell", "B cell", "B cell"])
+    1.0
     """
     a, b = as_pair(truth, predicted, "fold_difference_correlation")
     codes = as_groups(groups, len(a), "fold_difference_correlation")

@@ -18,6 +18,11 @@ def auroc(score: ArrayLike, positive: ArrayLike) -> float:
     Returns
     -------
     Area under the ROC curve in [0, 1]; NaN when one of the two classes is empty.
+
+    Examples
+    --------
+    >>> auroc([0.9, 0.8, 0.1], [True, False, False])
+    1.0
     """
     values, mask = np.asarray(score, dtype=np.float64), np.asarray(positive, dtype=bool)
     if values.ndim != 1 or values.shape != mask.shape:

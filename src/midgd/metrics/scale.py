@@ -20,6 +20,11 @@ def log1p_cpm(shares_or_counts: ArrayLike) -> NDArray[np.float64]:
     Returns
     -------
     ``(n_samples, n_features)`` in natural log units. A row of zeros stays zero.
+
+    Examples
+    --------
+    >>> log1p_cpm(np.array([[1, 3]])).round(2).tolist()
+    [[12.43, 13.53]]
     """
     values = np.asarray(shares_or_counts, dtype=np.float64)
     if values.ndim != 2:

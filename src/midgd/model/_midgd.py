@@ -197,7 +197,13 @@ class MIDGD(QueryableModel):
         return self._device
 
     def to_device(self, device: str | int | torch.device) -> None:
-        """Choose where queries are computed: ``"cpu"``, ``"cuda:0"``, ..."""
+        """Choose where queries are computed.
+
+        Parameters
+        ----------
+        device
+            ``"cpu"``, ``"cuda:0"`` and so on.
+        """
         self._device = torch.device(device)
 
     def to_reference(self, path: str | Path, *, name: str | None = None, half_precision: bool = False) -> Path:
@@ -258,6 +264,10 @@ class MIDGD(QueryableModel):
             to its methods.
         accelerator, device
             Where queries are computed.
+
+        Returns
+        -------
+        The model, ready for queries.
 
         Raises
         ------

@@ -30,6 +30,10 @@ def align_genes(var_names: Iterable[str] | AnnData, reference: str | Path | Refe
     ------
     ValueError
         If too few genes match, or the names are not human.
+
+    Examples
+    --------
+    >>> print(midgd.pp.align_genes(adata))  # doctest: +SKIP
     """
     genes = load(reference).genes
     if isinstance(var_names, AnnData):

@@ -67,6 +67,11 @@ def convert_midgd_paper(
         If the file names anything but tensors, containers and the classes of a model; if a part of the model is not
         found or has a form that cannot be converted (heads with hidden layers, mixed activations); or if the numbers
         of names and outputs differ.
+
+    Examples
+    --------
+    >>> reference = midgd.reference.convert_midgd_paper("model.pt", genes=genes, mirnas=mirnas)  # doctest: +SKIP
+    >>> reference.save("paper")  # doctest: +SKIP
     """
     path = Path(path)
     card = _card(genes, mirnas, ensembl, accessions, level) | {"name": name or path.stem}

@@ -28,6 +28,10 @@ def load(reference: str | Path | Reference = "default", *, sha256: str | None = 
     sha256
         Hash of the zip file; required with an address, here or in it (``https://.../name.zip#sha256=...``).
 
+    Returns
+    -------
+    The reference; the bundled one is read once and shared.
+
     Raises
     ------
     FileNotFoundError
@@ -36,6 +40,10 @@ def load(reference: str | Path | Reference = "default", *, sha256: str | None = 
         If its files are damaged, ``sha256`` is missing or wrong, or it is given without an address.
     ConnectionError
         If the address cannot be read.
+
+    Examples
+    --------
+    >>> midgd.reference.load().card["citations"]  # doctest: +SKIP
     """
     if is_url(reference):
         return load_url(str(reference), sha256)
@@ -78,6 +86,10 @@ def available() -> pd.DataFrame:
 
     Cards are read and checked, weights are not. Folders whose card is damaged are left out with a warning, and so are
     folders in the data folder with the name of a bundled reference, which :func:`load` never takes for it.
+
+    Examples
+    --------
+    >>> midgd.reference.available()  # doctest: +SKIP
     """
     rows = {name: _summary(Path(str(files("midgd.reference") / "bundled" / name))) for name in BUNDLED}
     for folder in sorted((settings.data_dir / "references").glob("*")):

@@ -55,6 +55,10 @@ def push_to_hub(
     ------
     ImportError
         If huggingface_hub is not installed.
+
+    Examples
+    --------
+    >>> midgd.reference.push_to_hub(midgd.reference.load("my_reference"), "owner/name")  # doctest: +SKIP
     """
     api = _hub()
     with tempfile.TemporaryDirectory() as parent:
@@ -82,6 +86,10 @@ def pull(repo_id: str, *, revision: str | None = None, token: str | None = None)
     token
         Access token for a private repository; default: the one that ``hf auth login`` stored.
 
+    Returns
+    -------
+    The reference.
+
     Raises
     ------
     ImportError
@@ -90,6 +98,11 @@ def pull(repo_id: str, *, revision: str | None = None, token: str | None = None)
         If the repository does not hold a reference.
     ValueError
         If its files are damaged or too large.
+
+    Examples
+    --------
+    >>> reference = midgd.reference.pull("owner/name", revision="v1")  # doctest: +SKIP
+    >>> midgd.tl.infer_mirna(adata, reference)  # doctest: +SKIP
     """
     hub = _hub()
     for file in hub.get_paths_info(repo_id, list(FILES), revision=revision, token=token):

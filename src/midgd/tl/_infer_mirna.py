@@ -132,9 +132,9 @@ def infer_mirna(
     ``obsm["X_midgd"]``, ``obsm[f"X_{key_added}"]`` for another ``key_added``
         Latents, cells x d, usable as ``use_rep`` of :func:`scanpy.pp.neighbors`.
     ``obs[f"{key_added}_ood"]``
-        Out-of-domain score in [0, 1]. Above 0.5 a row is more unusual than 95 % of samples of known kinds at the same
-        depth, which the reference was not trained on: its counts do not fit, or it is like no kind of the reference
-        (:mod:`midgd.infer.domain`). It rises to 1 for rows of a few counts, of which nothing can be told.
+        Out-of-domain score in [0, 1]. Of samples of known kinds that the reference was not trained on, 95 in 100 have a
+        score below 0.5 at the same depth. Above it the counts of a row do not fit, or it is like no kind of the
+        reference (:mod:`midgd.infer.domain`). Near 1 it is unlike all training samples, or has only a few counts.
     ``obs[f"{key_added}_nearest"]``, ``obs[f"{key_added}_nearest_probability"]``
         The kind of cell, tissue or tumour in the reference that the row is nearest to, and its probability among all of
         them: what the answer is built on. Near 1 the row is like that kind, at 0.3 it is like several or like none.
@@ -162,8 +162,9 @@ def infer_mirna(
 
     Examples
     --------
-    >>> midgd.tl.infer_mirna(adata)  # doctest: +SKIP
-    >>> sc.pl.umap(midgd.get.mirna(adata), color="hsa-miR-223-3p")  # doctest: +SKIP
+    >>> adata = midgd.datasets.pbmc68k_counts()  # doctest: +SKIP
+    >>> midgd.tl.infer_mirna(adata, uncertainty=True)  # doctest: +SKIP
+    >>> adata.obsm["mirna"]["hsa-miR-223-3p"].groupby(adata.obs["bulk_labels"]).mean()  # doctest: +SKIP
     """
     model = load(reference)
     table = model.mirna_table(level)
