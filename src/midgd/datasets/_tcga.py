@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 GDC_API = "https://api.gdc.cancer.gov"
 # level -> data type, in the words of the GDC
-MIRNA_TYPE = {"stem-loop": "miRNA Expression Quantification", "mature": "Isoform Expression Quantification"}
+Level = Literal["stem-loop", "mature"]
+MIRNA_TYPE: dict[Level, str] = {
+    "stem-loop": "miRNA Expression Quantification",
+    "mature": "Isoform Expression Quantification",
+}
 
 
 def read_star_counts(path: Path) -> pd.DataFrame:
@@ -95,7 +99,7 @@ def pair_files(rna: pd.DataFrame, mirna: pd.DataFrame) -> tuple[pd.DataFrame, pd
     return first, second
 
 
-def _listed(projects: Sequence[str], level: str, folder: Path, base_url: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _listed(projects: Sequence[str], level: Level, folder: Path, base_url: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     rna = list_files(projects, "Gene Expression Quantification", folder, base_url)
     mirna = list_files(projects, MIRNA_TYPE[level], folder, base_url)
     rna, mirna = pair_files(rna, mirna)
@@ -113,7 +117,7 @@ def _listed(projects: Sequence[str], level: str, folder: Path, base_url: str) ->
 def tcga(
     projects: str | Sequence[str],
     *,
-    level: Literal["stem-loop", "mature"] = "stem-loop",
+    level: Level = "stem-loop",
     names: Mapping[str, str] | None = None,
     data_dir: Path | str | None = None,
     n_workers: int = 4,

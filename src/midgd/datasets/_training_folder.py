@@ -17,6 +17,7 @@ from midgd.datasets._pairs import without_vial
 from midgd.datasets._tcga import (
     GDC_API,
     MIRNA_TYPE,
+    Level,
     read_isoform_quantification,
     read_mirna_quantification,
     stack,
@@ -124,7 +125,8 @@ def tcga_folder(
     source = _Source(Path(data_dir or settings.data_dir / "gdc").expanduser(), n_workers, base_url.rstrip("/"))
     target = Path(folder).expanduser()
     mirbase = read_mirbase(fetch(mirbase_url, known_hash=None, folder=source.folder / "mirbase", fname="hsa.gff3"))
-    names = mirbase.drop_duplicates("mimat").set_index("mimat")["mature"].to_dict()
+    once = mirbase.drop_duplicates("mimat")
+    names = dict(zip(once["mimat"].astype(str), once["mature"].astype(str), strict=True))
 
     pairs = {
         level: tcga(chosen, level=level, names=names, data_dir=source.folder, n_workers=n_workers, base_url=base_url)
@@ -157,7 +159,7 @@ class _Source(NamedTuple):
     n_workers: int
     base_url: str
 
-    def mirna(self, projects: Sequence[str], level: str, names: dict[str, str]) -> AnnData:
+    def mirna(self, projects: Sequence[str], level: Level, names: dict[str, str]) -> AnnData:
         """Counts of the first vial of every sample, with or without mRNA."""
         from anndata import AnnData
 
