@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import torch
 
 from midgd._text import shown
-from midgd.reference._records import Allowance, Record, Storage, TensorRecord
+from midgd.reference.paper.records import Allowance, Record, Storage, TensorRecord
 
 MAX_OPCODES, MAX_PICKLE = 500_000, 16 << 20  # opcodes and bytes; the paper's models have some 5,000 and 100 kB
 MAX_GLOBAL = 300  # characters
