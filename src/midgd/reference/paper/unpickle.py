@@ -114,12 +114,14 @@ class Reader:
         return content
 
     def pop(self) -> Any:
+        """Remove the value on top of the stack; a mark is none."""
         value = self.stack.pop()
         if value is MARK:
             raise ValueError("its stack is not in order")
         return value
 
     def top(self, kind: type) -> Any:
+        """The value on top of the stack, which must be of a kind."""
         value = self.stack[-1]
         if not isinstance(value, kind):
             raise ValueError(f"a {type(value).__name__} is used as a {kind.__name__}")
