@@ -15,9 +15,9 @@ from midgd.reference import Calibration, Reference
 from midgd.train import CellOptions, Modality, Mosaic, ReadoutOptions, SampleLabels, calibrate, fit_readout
 from midgd.train.calibrate import at_least, predict_held_out
 from midgd.train.cells import completed
-from midgd.train.depths import thin
 from midgd.train.queries import query
 from midgd.train.readout import draw
+from midgd.train.thinning import thin
 
 DEEP = ReadoutOptions(depths=(None,), ridge=1e-6, adaptive=None, rank=3, noise=None, draws=())
 

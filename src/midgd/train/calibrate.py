@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from midgd.infer.domain import expected_sd
 from midgd.infer.predict import Prediction, Predictor, in_units
 from midgd.reference.reference import Calibration, Reference
-from midgd.train.depths import thin
+from midgd.train.initialise import log1p_cpm
 from midgd.train.mosaic import Mosaic
-from midgd.train.start import log1p_cpm
+from midgd.train.thinning import thin
 
 DEPTHS = (None, 100_000.0, 10_000.0, 3_000.0, 1_000.0, 300.0, 100.0, 30.0, 10.0, 3.0)
 MIN_MEASURED = 10
