@@ -26,9 +26,9 @@ from midgd.metrics import per_feature_correlation, within_group_correlation
 from midgd.reference import Reference
 from midgd.train import Modality, Mosaic, fit, fit_readout
 from midgd.train.calibrate import predict_held_out
-from midgd.train.depths import thin
+from midgd.train.initialise import log1p_cpm
 from midgd.train.recipe import N_COMPONENTS, SPEC
-from midgd.train.start import log1p_cpm
+from midgd.train.thinning import thin
 
 DEPTHS = (None, 10_000.0, 1_000.0)
 ALPHAS = np.logspace(-4, 0, 9)

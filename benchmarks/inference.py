@@ -27,8 +27,8 @@ from midgd.infer import InferenceOptions, Prediction, Predictor
 from midgd.infer.predict import in_units
 from midgd.metrics import per_feature_correlation
 from midgd.reference import Reference
-from midgd.train.depths import thin
-from midgd.train.start import log1p_cpm
+from midgd.train.initialise import log1p_cpm
+from midgd.train.thinning import thin
 
 DEPTHS = {"bulk": (None, 1), "10,000": (10_000.0, 2), "2,000": (2_000.0, 4), "1,000": (1_000.0, 4)}
 WAYS = {

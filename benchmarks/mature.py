@@ -24,9 +24,9 @@ from midgd.metrics import per_feature_correlation
 from midgd.reference import Reference
 from midgd.train import Modality, Mosaic, fit, fit_readout
 from midgd.train.calibrate import predict_held_out
+from midgd.train.initialise import log1p_cpm
 from midgd.train.recipe import N_COMPONENTS, OPTIONS, READOUT, SPEC
 from midgd.train.ridge import centred, shared_ridge
-from midgd.train.start import log1p_cpm
 
 COHORTS = ("BRCA", "LUAD", "PRAD", "CHOL")
 PENALTIES = np.logspace(-3, 0, 7)

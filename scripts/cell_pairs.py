@@ -16,7 +16,7 @@ from midgd.bench.cells.profiles import SINGLE_CELL
 from midgd.features import GeneVocabulary
 from midgd.reference.reference import Arms
 from midgd.train import MatureLevel, Modality, Mosaic, SampleLabels, remove_offset, stem_loops_of
-from midgd.train.start import log1p_cpm
+from midgd.train.initialise import log1p_cpm
 
 TUMOURS = {
     "ACC": "adrenocortical carcinoma",

@@ -16,7 +16,7 @@ from midgd.metrics import per_feature_correlation
 from midgd.reference import Reference
 from midgd.train import HeldOut, Mosaic
 from midgd.train.calibrate import predict_held_out
-from midgd.train.start import log1p_cpm
+from midgd.train.initialise import log1p_cpm
 
 HALVES = (0, 1)
 # Lineages of the first half. Those that share cells are in one half: T and NK cells; all that is of epithelium.

@@ -36,8 +36,8 @@ from midgd.train import (
     fit_readout,
 )
 from midgd.train.calibrate import predict_held_out
+from midgd.train.initialise import log1p_cpm
 from midgd.train.recipe import ENCODER, N_COMPONENTS, OPTIONS, READOUT, SPEC
-from midgd.train.start import log1p_cpm
 
 BUNDLED = Path(__file__).parents[1] / "src/midgd/reference/bundled/default"
 # Level of the output and its modality in the mosaic.

@@ -14,9 +14,9 @@ from midgd.nn import Decoder, DecoderSpec, GaussianMixture, ProfileReadout, Prof
 from midgd.reference import Reference
 from midgd.train import CellOptions, Modality, Mosaic, ReadoutOptions, SampleLabels, fit_readout
 from midgd.train.cells import completed
-from midgd.train.depths import thin
 from midgd.train.queries import query
 from midgd.train.readout import draw
+from midgd.train.thinning import thin
 
 DEEP = ReadoutOptions(depths=(None,), ridge=1e-6, adaptive=None, rank=3, noise=None, draws=())
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from midgd.bench.arms import ARMS, Arm
 from midgd.bench.data import PairedData, evaluated, load, load_splits, split
-from midgd.bench.run import run
-from midgd.bench.settings import FAMILIES, settings
+from midgd.bench.methods import ARMS, Arm
+from midgd.bench.scenarios import FAMILIES, settings
 from midgd.bench.study import Setting
+from midgd.bench.table import run
 
 __all__ = [
     "ARMS",

@@ -1,11 +1,11 @@
 """Fitting the model on pairs and mosaics of counts: arrays in, a decoder and a prior out."""
 
-from midgd.train.arms import MatureLevel, fit_mature_level, stem_loops_of
 from midgd.train.calibrate import HeldOut, calibrate
 from midgd.train.cells import CellOptions
+from midgd.train.decoder import Fit, fit
 from midgd.train.encoder import EncoderOptions, fit_encoder
-from midgd.train.fit import Fit, fit
 from midgd.train.labels import SampleLabels
+from midgd.train.mature import MatureLevel, fit_mature_level, stem_loops_of
 from midgd.train.mosaic import Modality, Mosaic
 from midgd.train.options import TrainOptions
 from midgd.train.platforms import remove_offset, tied_offset

@@ -13,9 +13,9 @@ from midgd.infer.domain import Signs
 from midgd.infer.predict import Prediction, Predictor, in_units
 from midgd.infer.uncertainty import LEVELS, conditions, expected_sd
 from midgd.reference.reference import Calibration, Reference
-from midgd.train.depths import thin
+from midgd.train.initialise import log1p_cpm
 from midgd.train.mosaic import Mosaic
-from midgd.train.start import log1p_cpm
+from midgd.train.thinning import thin
 
 Floats = NDArray[np.float32]
 DEPTHS = (None, 100_000.0, 10_000.0, 3_000.0, 1_000.0, 300.0, 100.0, 30.0, 10.0, 3.0)

@@ -15,8 +15,8 @@ from torch import Tensor
 from midgd.infer.latents import InferenceOptions, LatentInference
 from midgd.infer.objective import LogPosterior
 from midgd.nn import Decoder, GaussianMixture, LatentEncoder
-from midgd.train.depths import thin
 from midgd.train.mosaic import Modality, Mosaic
+from midgd.train.thinning import thin
 
 
 @dataclass(frozen=True)

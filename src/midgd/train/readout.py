@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from midgd.nn import Decoder, GaussianMixture, KindExperts, ProfileReadout
 from midgd.nn.readout import MILLION, THOUSAND, ReducedMaps
-from midgd.train.arms import MatureLevel
 from midgd.train.cells import CellOptions, completed, draw_droplets, draw_mixtures, droplet_shifts, on_panel, shifted
-from midgd.train.depths import thin
+from midgd.train.initialise import MIN_COMMON, log1p_cpm
 from midgd.train.kinds import fit_kinds
 from midgd.train.labels import SampleLabels
+from midgd.train.mature import MatureLevel
 from midgd.train.mosaic import Modality, Mosaic
 from midgd.train.queries import Queries, query, read_out
 from midgd.train.ridge import (
@@ -33,7 +33,7 @@ from midgd.train.ridge import (
     shared_ridge,
 )
 from midgd.train.smooth import known_profiles, smooth
-from midgd.train.start import MIN_COMMON, log1p_cpm
+from midgd.train.thinning import thin
 
 Floats = NDArray[np.float32]
 

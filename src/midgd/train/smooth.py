@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from midgd.nn import ProfileReadout
 from midgd.nn.readout import DEEP
+from midgd.train.initialise import log1p_cpm
 from midgd.train.mosaic import Modality
 from midgd.train.ridge import Floats, LinearMap
-from midgd.train.start import log1p_cpm
 
 
 def known_profiles(unpaired: Modality | None, own: Floats) -> tuple[Floats, NDArray[np.int64]]:

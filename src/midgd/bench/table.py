@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from midgd.bench.arms import Arm, IntervalArm, make_arms
 from midgd.bench.data import evaluated
+from midgd.bench.methods import Arm, IntervalArm, make_arms
 from midgd.bench.pool import Pool
 from midgd.bench.report import path_of, rows_of, write_table
+from midgd.bench.scenarios import settings as make_settings
 from midgd.bench.scoring import Answered, Outcome, Scoring
-from midgd.bench.settings import settings as make_settings
 from midgd.bench.study import Setting
 from midgd.pl import benchmark
 from midgd.settings import logger

@@ -12,9 +12,9 @@ import torch
 from midgd._text import one_line
 from midgd.features import GeneVocabulary, MirnaVocabulary
 from midgd.features.genes import HUMAN_GENE_ID
-from midgd.reference._paper_decoder import build_decoder, build_prior
-from midgd.reference._paper_parts import n_training_samples, read_head, read_mixture, read_trunk
-from midgd.reference._torch_file import read_records
+from midgd.reference.paper.decoder import build_decoder, build_prior
+from midgd.reference.paper.parts import n_training_samples, read_head, read_mixture, read_trunk
+from midgd.reference.paper.torch_file import read_records
 from midgd.reference.reference import Card, Reference
 
 CITATION = "Zamani et al. 2026, bioRxiv 10.64898/2026.05.29.727918"

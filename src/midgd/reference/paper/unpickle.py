@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 import torch
 
 from midgd._text import shown
-from midgd.reference._records import Allowance, Record, Storage, TensorRecord
+from midgd.reference.paper.records import Allowance, Record, Storage, TensorRecord
 
 MAX_OPCODES, MAX_PICKLE = 500_000, 16 << 20  # opcodes and bytes; the paper's models have some 5,000 and 100 kB
 MAX_GLOBAL = 300  # characters
@@ -114,12 +114,14 @@ class Reader:
         return content
 
     def pop(self) -> Any:
+        """Remove the value on top of the stack; a mark is none."""
         value = self.stack.pop()
         if value is MARK:
             raise ValueError("its stack is not in order")
         return value
 
     def top(self, kind: type) -> Any:
+        """The value on top of the stack, which must be of a kind."""
         value = self.stack[-1]
         if not isinstance(value, kind):
             raise ValueError(f"a {type(value).__name__} is used as a {kind.__name__}")

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from midgd.bench.arms.base import Floats, Mask
 from midgd.bench.data import PairedData
+from midgd.bench.methods.base import Floats, Mask
 
 
 class Mean:

@@ -16,7 +16,7 @@ from midgd.train.validate import held_out_log_likelihood
 SPEC = DecoderSpec(n_latent=3, n_hidden=5)
 SHORT = TrainOptions(max_epochs=4, batch_size=16)
 # the function hides its module in the package
-MODULE = importlib.import_module("midgd.train.fit")
+MODULE = importlib.import_module("midgd.train.decoder")
 
 
 def weights(fitted: Fit) -> dict[str, torch.Tensor]:

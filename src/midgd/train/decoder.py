@@ -19,9 +19,9 @@ from tqdm.auto import tqdm
 from midgd.nn import Decoder, DecoderSpec, GaussianMixture
 from midgd.settings import logger, settings
 from midgd.train.checkpoint import load_checkpoint, save_checkpoint
+from midgd.train.initialise import start_latents, start_weights
 from midgd.train.mosaic import Mosaic
 from midgd.train.options import TrainOptions
-from midgd.train.start import start_latents, start_weights
 from midgd.train.validate import held_out_log_likelihood
 
 # Minibatches between steps of the dispersions: their gradient (digamma) costs as much as a matrix product.

@@ -9,7 +9,7 @@ from scipy.stats import spearmanr
 
 from midgd.nn import Profiles, Weights
 from midgd.train import Modality, Mosaic, ReadoutOptions, fit_mature_level, fit_readout
-from midgd.train.arms import fit_arms
+from midgd.train.mature import fit_arms
 from midgd.train.queries import query
 
 

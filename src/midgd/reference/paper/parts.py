@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from midgd._text import shown
-from midgd.reference._records import Record, TensorRecord, walk
+from midgd.reference.paper.records import Record, TensorRecord, walk
 
 ACTIVATIONS = {"ReLU": "relu", "LeakyReLU": "leaky_relu", "SiLU": "silu"}
 LEAKY_SLOPE = 0.01  # torch's default, and the one of midgd.nn

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from midgd.nn import Decoder, DecoderSpec, GaussianMixture
 from midgd.nn.heads import CountHead
-from midgd.reference._paper_parts import Affine, Head, Mixture, Trunk, check_growth
+from midgd.reference.paper.parts import Affine, Head, Mixture, Trunk, check_growth
 
 DISPERSION_FLOOR = 1.0  # the paper's r is exp(log_r) + 1
 

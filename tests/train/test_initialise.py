@@ -8,7 +8,7 @@ import torch
 
 from midgd.nn import Decoder, DecoderSpec, GaussianMixture
 from midgd.train import Modality, Mosaic
-from midgd.train.start import log1p_cpm, start_latents, start_weights
+from midgd.train.initialise import log1p_cpm, start_latents, start_weights
 
 
 def test_log1p_cpm_is_over_the_measured_features():

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from midgd.bench.arms import ARMS, CalibratedMidgd, Midgd, Paper, Ridge, WideRidge, XGBoost, log_share, make_arms
-from midgd.bench.arms.kernel import kernel_ridge
 from midgd.bench.data import PairedData, load, load_splits, split
+from midgd.bench.methods import ARMS, CalibratedMidgd, Midgd, Paper, Ridge, WideRidge, XGBoost, log_share, make_arms
+from midgd.bench.methods.kernel import kernel_ridge
 from midgd.bench.perturb import thin
 from midgd.metrics import per_feature_correlation
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from midgd.bench.arms.base import Floats, Mask, log_share
 from midgd.bench.data import PairedData, evaluated
+from midgd.bench.methods.base import Floats, Mask, log_share
 
 
 class XGBoost:

@@ -12,8 +12,8 @@ from typing import BinaryIO
 
 from midgd._text import one_line, shown
 from midgd._zip import open_zip, read_entry
-from midgd.reference._records import Record, Storage
-from midgd.reference._unpickle import MAX_PICKLE, Forbidden, Reader
+from midgd.reference.paper.records import Record, Storage
+from midgd.reference.paper.unpickle import MAX_PICKLE, Forbidden, Reader
 
 LEGACY_MAGIC, LEGACY_PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from midgd.bench.arms.base import Floats, RefitArm
 from midgd.bench.data import PairedData
+from midgd.bench.methods.base import Floats, RefitArm
 
 #: n_samples, n_genes, seed -> an unfitted estimator
 Maker = Callable[[int, int, int], Any]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from midgd.bench.arms.base import Arm, IntervalArm, log_share
-from midgd.bench.arms.boosting import XGBoost
-from midgd.bench.arms.learned import Learned, knn, mlp, pca_ridge, pls
-from midgd.bench.arms.means import CohortMean, Mean
-from midgd.bench.arms.midgd import CalibratedMidgd, Midgd
-from midgd.bench.arms.paper import Paper
-from midgd.bench.arms.ridge import Ridge, WideRidge
+from midgd.bench.methods.base import Arm, IntervalArm, log_share
+from midgd.bench.methods.boosting import XGBoost
+from midgd.bench.methods.learned import Learned, knn, mlp, pca_ridge, pls
+from midgd.bench.methods.means import CohortMean, Mean
+from midgd.bench.methods.midgd import CalibratedMidgd, Midgd
+from midgd.bench.methods.paper import Paper
+from midgd.bench.methods.ridge import Ridge, WideRidge
 
 #: name -> a function that makes the untrained arm; a new arm is one line here
 ARMS: dict[str, Callable[[], Arm]] = {

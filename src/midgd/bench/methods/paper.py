@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from midgd.bench.arms.base import Extra, Floats, Mask
 from midgd.bench.data import PairedData
+from midgd.bench.methods.base import Extra, Floats, Mask
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from midgd.bench.arms.base import Extra, Floats, Mask
 from midgd.bench.cells.pairs import PAIR_WEIGHT
 from midgd.bench.data import PairedData
+from midgd.bench.methods.base import Extra, Floats, Mask
 
 PAIRED = ("full", "rsem", "common")
 UNPAIRED = ("mirna-only", "mature-only")

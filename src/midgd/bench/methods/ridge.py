@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from midgd.bench.arms.base import Extra, Floats, Mask, log_share
-from midgd.bench.arms.kernel import kernel_ridge
 from midgd.bench.data import PairedData
+from midgd.bench.methods.base import Extra, Floats, Mask, log_share
+from midgd.bench.methods.kernel import kernel_ridge
 from midgd.bench.perturb import thin
 
 Predictor = Callable[[NDArray[np.float32]], Floats]
