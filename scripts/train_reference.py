@@ -217,7 +217,11 @@ def base_card(pairs: Pairs, matures: dict) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=BUNDLED)
-    parser.add_argument("--development", type=Path, help="where to write the model that held-out samples judge")
+    parser.add_argument(
+        "--development",
+        type=Path,
+        help="folder for the models that held-out samples judge, which benchmarks/trust.py reads",
+    )
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     start = time.perf_counter()
@@ -244,7 +248,9 @@ def main() -> None:
     calibration, cell_calibration = calibrations(development, blind, cells, mosaic, pairs)
     development = replace(development, calibration=calibration, cell_calibration=cell_calibration)
     if args.development is not None:
-        development.save(args.development)
+        development.save(args.development / "development")
+        for half, model in blind.items():
+            model.save(args.development / f"half{half.number}")
     tables = accuracies(development, mosaic.take(pairs.split("test")), mosaic)
     if cells is not None:
         for level, correlation in left_out_accuracy(blind, cells, outside[0], LEVELS).items():

@@ -23,7 +23,9 @@ NOTHING_KNOWN = np.array([np.nan], np.float32)
 
 
 def by_misfit(calibration: Calibration, misfits: np.ndarray, evidence: np.ndarray) -> np.ndarray:
-    return out_of_domain(calibration, Signs(misfits, 0 * misfits, NOTHING_KNOWN.repeat(len(misfits))), evidence)
+    return out_of_domain(
+        calibration, Signs(misfits, 0 * misfits, NOTHING_KNOWN.repeat(len(misfits))), evidence, evidence
+    )
 
 
 def f32(*values: float) -> np.ndarray:
@@ -121,6 +123,17 @@ def test_the_most_unusual_sign_decides(sign):
     usual = np.array([[0.0, 1.0]] * 3, np.float32)
     calibration = Calibration(CALIBRATION.evidence, CALIBRATION.sd, usual, surprise=usual, ambiguity=usual)
     signs = Signs(f32(0.0), f32(0.0), f32(0.0))
-    assert out_of_domain(calibration, signs, f32(0.5))[0] == 0.0
-    assert out_of_domain(calibration, signs._replace(**{sign: f32(1.0)}), f32(0.5))[0] == pytest.approx(0.5)
-    assert out_of_domain(calibration, signs._replace(**{sign: f32(9.0)}), f32(0.5))[0] == pytest.approx(1.0)
+    assert out_of_domain(calibration, signs, f32(0.5), f32(0.5))[0] == 0.0
+    assert out_of_domain(calibration, signs._replace(**{sign: f32(1.0)}), f32(0.5), f32(0.5))[0] == pytest.approx(0.5)
+    assert out_of_domain(calibration, signs._replace(**{sign: f32(9.0)}), f32(0.5), f32(0.5))[0] == pytest.approx(1.0)
+
+
+def test_panels_are_compared_at_the_reliability_of_their_own_genes_and_at_the_evidence_of_all():
+    """Misfit is usual up to 1 in deep samples and up to .1 in shallow ones, ambiguity the other way round."""
+    deep_and_shallow = f32(0.01, 0.9)
+    usual = {"misfit": np.float32([[0.0, 0.1], [0.0, 1.0]]), "ambiguity": np.float32([[0.0, 2.0], [0.0, 0.1]])}
+    calibration = Calibration(deep_and_shallow, np.ones((2, 1), np.float32), reliability=deep_and_shallow, **usual)
+    signs = Signs(f32(0.9), f32(0.0), f32(1.8))
+    of_panel = out_of_domain(calibration, signs, f32(0.01), f32(0.9))
+    assert of_panel[0] < 0.5
+    assert min(out_of_domain(calibration, signs, f32(e), f32(e))[0] for e in (0.01, 0.9)) > 0.9

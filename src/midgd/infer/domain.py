@@ -1,7 +1,9 @@
 """How far a sample is from what the model was trained on.
 
 Three signs say that a sample is none of those that the model knows; each is compared with held-out samples of known
-kinds that have the same evidence.
+kinds. Misfit and surprise depend on how reliable the counts of the genes present are, and are compared at the same
+reliability; ambiguity depends on all that is known of a sample, and is compared at the same evidence, for which genes
+that are not present count too.
 
 *Misfit*: the log of the squared deviations of the counts from the decoded means relative to their expectation,
 
@@ -71,18 +73,29 @@ def ambiguity(probabilities: Tensor) -> Tensor:
     return torch.special.entr(probabilities).sum(1)
 
 
-def out_of_domain(calibration: Calibration, signs: Signs, evidence: Floats) -> Floats:
+def out_of_domain(calibration: Calibration, signs: Signs, evidence: Floats, reliability: Floats) -> Floats:
     """Score in [0, 1], (n,).
 
     By the most unusual of the signs it is 0 up to the median held-out sample of a known kind, 0.5 at the 95th
     percentile, and goes towards 1 beyond. Where too few molecules are left to tell what a sample is, it is at least
     :func:`lost`.
+
+    Parameters
+    ----------
+    calibration
+        Of the kind of sample.
+    signs
+        Of n samples.
+    evidence, reliability
+        (n,) mean reliability of all genes of the model, 0 for those that the query lacks, and of the genes present.
     """
     excess = np.zeros(len(evidence))
+    of_genes = calibration.evidence if calibration.reliability is None else calibration.reliability, reliability
+    depths = {"misfit": of_genes, "surprise": of_genes, "ambiguity": (calibration.evidence, evidence)}
     for name, values in zip(Signs._fields, signs, strict=True):
         typical = getattr(calibration, name)
         if typical is not None:
-            median, high = (at_evidence(calibration, typical[:, i], evidence) for i in (0, 1))
+            median, high = (interpolated(depths[name][0], typical[:, i], depths[name][1]) for i in (0, 1))
             excess = np.fmax(excess, (values - median) / np.maximum(high - median, SMALLEST_SPREAD))
     return np.maximum(1.0 - np.exp2(-(excess**2)), lost(calibration, evidence)).astype(np.float32)
 
@@ -98,10 +111,11 @@ def lost(calibration: Calibration, evidence: Floats) -> NDArray[np.float64]:
         return np.zeros(len(evidence))
     variance = (calibration.sd**2).mean(1)
     half = (variance.min() + variance[0]) / 2.0
-    grown = (at_evidence(calibration, variance, evidence) - half) / max(float(variance[0] - half), 1e-9)
+    grown = (interpolated(calibration.evidence, variance, evidence) - half) / max(float(variance[0] - half), 1e-9)
     return np.clip(grown, 0.0, 1.0)
 
 
-def at_evidence(calibration: Calibration, values: Floats, evidence: Floats) -> NDArray[np.float64]:
-    """Linear interpolation over the log of the evidence, constant outside the calibrated range."""
-    return np.interp(np.log(np.maximum(evidence, 1e-6)), np.log(np.maximum(calibration.evidence, 1e-6)), values)
+def interpolated(depths: Floats, values: Floats, at: Floats) -> NDArray[np.float64]:
+    """Values (n_depths,) known at some depths, at others (n,): linear over their log, constant outside the known."""
+    order = np.argsort(depths)
+    return np.interp(np.log(np.maximum(at, 1e-6)), np.log(np.maximum(depths[order], 1e-6)), values[order])

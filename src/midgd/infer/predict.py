@@ -37,8 +37,9 @@ class Prediction:
         a readout those of a level add up to about 1: every log share is predicted by itself, and forcing the sum would
         hand the errors of the few abundant miRNAs on to all others.
     evidence
-        (n,) mean reliability of single genes, see :meth:`midgd.nn.CountHead.posterior_rate`; of a gene that the query
-        lacks it is 0.
+        (n,) mean reliability of all genes of the model; of a gene that the query lacks it is 0.
+    reliability
+        (n,) the same of the genes present, see :meth:`midgd.nn.CountHead.posterior_rate`.
     misfit, surprise, ambiguity
         (n,) how unlike the samples that the model knows, see :mod:`midgd.infer.domain`.
     converged
@@ -54,6 +55,7 @@ class Prediction:
     latent: NDArray[np.float32]
     share: NDArray[np.float32]
     evidence: NDArray[np.float32]
+    reliability: NDArray[np.float32]
     misfit: NDArray[np.float32]
     surprise: NDArray[np.float32]
     ambiguity: NDArray[np.float32]
@@ -129,12 +131,14 @@ class Predictor:
             n = rows.stop - rows.start
             z[:n] = optimum.z[rows]
             parts.append([tensor[:n].cpu().numpy() for tensor in self._decode(z, batch)])
-        share, weights, evidence, *signs, kind, probability = (np.concatenate(a) for a in zip(*parts, strict=True))
+        share, weights, reliability, *signs, kind, probability = (np.concatenate(a) for a in zip(*parts, strict=True))
+        evidence = reliability * np.float32(len(self.genes) / self.decoder.head("mrna").n_features)
         latent, converged = optimum.z.cpu().numpy(), optimum.converged.cpu().numpy()
-        return Prediction(latent, share, evidence, signs[0], signs[1], signs[2], converged, kind, probability, weights)
+        judged = (evidence, reliability, signs[0], signs[1], signs[2])
+        return Prediction(latent, share, *judged, converged, kind, probability, weights)
 
     def _decode(self, z: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, ...]:
-        """Shares of miRNAs, parts of the answer, evidence, the three signs, nearest kind and its probability."""
+        """Shares of miRNAs, parts of the answer, reliability, the three signs, nearest kind and its probability."""
         head = self.decoder.head("mrna")
         features = self.decoder(z)
         log_share = head.log_share(features)
@@ -153,8 +157,7 @@ class Predictor:
             parts = parts_of_answer(weights, with_counts=with_counts)
         present = log_share if self.everything else torch.log_softmax(log_share[:, self.genes], 1)
         signs = misfit(head, present, batch.counts, self.genes), surprise(present, batch.counts), _ambiguity(kinds, z)
-        evidence = shown.reliability * (len(self.genes) / head.n_features)
-        return share, parts, evidence, *signs, *_nearest(kinds, batch.library[:, 0] == 0)
+        return share, parts, shown.reliability, *signs, *_nearest(kinds, batch.library[:, 0] == 0)
 
 
 def _ambiguity(kinds: torch.Tensor | None, z: torch.Tensor) -> torch.Tensor:
@@ -192,7 +195,7 @@ def domain_score(reference: Reference, prediction: Prediction, sample_kind: str 
     if calibration is None:
         known = np.full_like(prediction.misfit, np.nan)
     else:
-        known = out_of_domain(calibration, prediction.signs, prediction.evidence)
+        known = out_of_domain(calibration, prediction.signs, prediction.evidence, prediction.reliability)
     return np.where(prediction.evidence == 0, np.float32(1.0), known).astype(np.float32)
 
 

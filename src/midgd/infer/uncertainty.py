@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from midgd.infer.domain import Floats, Signs, at_evidence
+from midgd.infer.domain import Floats, Signs, interpolated
 from midgd.reference.reference import Calibration
 
 #: Levels of central intervals at which ``tails`` are measured.
@@ -40,7 +40,7 @@ def conditions(calibration: Calibration, signs: Signs, evidence: Floats) -> NDAr
 
 def expected_sd(calibration: Calibration, signs: Signs, evidence: Floats) -> Floats:
     """Standard deviation of log1p CPM of every sample and output, (n, n_outputs)."""
-    sd = np.stack([at_evidence(calibration, column, evidence) for column in calibration.sd.T], axis=1)
+    sd = np.stack([interpolated(calibration.evidence, column, evidence) for column in calibration.sd.T], axis=1)
     return (sd * _widening(calibration, signs, evidence)[:, None]).astype(np.float32)
 
 

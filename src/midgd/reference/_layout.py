@@ -57,7 +57,7 @@ class Record(NamedTuple):
 CALIBRATION = Record(
     Calibration,
     {
-        "evidence": ("depths",),
+        **dict.fromkeys(("evidence", "reliability"), ("depths",)),
         "sd": ("depths", "outputs"),
         **dict.fromkeys(("misfit", "surprise", "ambiguity"), ("depths", 2)),
         "widening": (7,),

@@ -69,10 +69,13 @@ class Calibration:
     Parameters
     ----------
     evidence
-        (n_depths,) increasing: median share of evidence of the held-out samples at each depth.
+        (n_depths,) increasing: median evidence of the held-out samples at each depth, the mean reliability of all genes
+        of the model.
     sd
         (n_depths, n_outputs) root mean squared error of log1p CPM at each depth: of stem-loops, then of mature miRNAs
         if the model has them.
+    reliability
+        (n_depths,) the same of the genes that the samples measured; None if those were all genes.
     misfit, surprise, ambiguity
         (n_depths, 2): median and 95th percentile of these signs in held-out samples of known kinds
         (:mod:`midgd.infer.domain`); None where they were not measured.
@@ -85,6 +88,7 @@ class Calibration:
     evidence: NDArray[np.float32]
     sd: NDArray[np.float32]
     misfit: NDArray[np.float32]
+    reliability: NDArray[np.float32] | None = None
     surprise: NDArray[np.float32] | None = None
     ambiguity: NDArray[np.float32] | None = None
     widening: NDArray[np.float32] | None = None

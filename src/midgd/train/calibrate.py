@@ -50,7 +50,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True, eq=False)
-class _Answered:
+class Answered:
     """Predictions of some samples at one depth, and errors of log1p CPM (n, n_outputs); NaN if not measured."""
 
     prediction: Prediction
@@ -61,10 +61,12 @@ class _Answered:
 
     @property
     def signs(self) -> Signs:
+        """How unlike what the model knows each sample is."""
         return self.prediction.signs
 
     @property
     def evidence(self) -> Floats:
+        """Evidence of each sample, (n,)."""
         return self.prediction.evidence
 
 
@@ -79,7 +81,7 @@ def calibrate(*held_out: HeldOut, seed: int = 0) -> Calibration:
         Of the thinning.
     """
     rng = np.random.default_rng(seed)
-    groups = [_answered(own, depth, rng) for own in held_out for depth in own.depths]
+    groups = [answered(own, depth, rng) for own in held_out for depth in own.depths]
     known = sorted((g for g in groups if not g.strangers), key=lambda g: float(np.median(g.evidence)))
     evidence = np.array([np.median(g.evidence) for g in known], np.float32)
     placed = [replace(g, at=np.full(len(g.error), i)) for i, g in enumerate(known)]
@@ -89,19 +91,21 @@ def calibrate(*held_out: HeldOut, seed: int = 0) -> Calibration:
         for name in Signs._fields
     }
     usual = {name: values for name, values in usual.items() if np.isfinite(values).all()}
-    found = Calibration(evidence, _errors(placed, len(known)), **usual)
+    reliability = np.array([np.median(g.prediction.reliability) for g in known], np.float32)
+    found = Calibration(evidence, _errors(placed, len(known)), reliability=reliability, **usual)
     found = replace(found, widening=_widening(found, placed))
     return replace(found, tails=_tails(found, placed))
 
 
-def _answered(held_out: HeldOut, depth: float | None, rng: np.random.Generator) -> _Answered:
+def answered(held_out: HeldOut, depth: float | None, rng: np.random.Generator) -> Answered:
+    """What a model says of held-out samples thinned to a depth, and how wrong that is."""
     mosaic = held_out.mosaic
     paired = mosaic.take(mosaic["mrna"].present & mosaic["mirna"].present)
     levels = [paired["mirna"]] if held_out.reference.arms is None else [paired["mirna"], paired["mature"]]
     truth, measured = np.hstack([log1p_cpm(m) for m in levels]), np.hstack([m.measured for m in levels])
     prediction = predict_held_out(held_out.reference, paired, depth, rng)
     error = np.where(measured, in_units(prediction.share, "log1p_cpm") - truth, np.nan)
-    return _Answered(prediction, error.astype(np.float32), held_out.strangers)
+    return Answered(prediction, error.astype(np.float32), held_out.strangers)
 
 
 def _nearest(known: Floats, evidence: Floats) -> NDArray[np.int64]:
@@ -110,14 +114,14 @@ def _nearest(known: Floats, evidence: Floats) -> NDArray[np.int64]:
     return np.abs(distance).argmin(1)
 
 
-def _weights(groups: Sequence[_Answered]) -> list[float]:
+def _weights(groups: Sequence[Answered]) -> list[float]:
     """Weight of a sample of each group: all strangers together have :data:`STRANGERS`."""
     n = {kind: sum(len(g.error) for g in groups if g.strangers == kind) for kind in (False, True)}
     part = {False: 1.0 - STRANGERS, True: STRANGERS} if all(n.values()) else {False: 1.0, True: 1.0}
     return [part[g.strangers] / n[g.strangers] for g in groups]
 
 
-def _errors(groups: Sequence[_Answered], n_depths: int) -> Floats:
+def _errors(groups: Sequence[Answered], n_depths: int) -> Floats:
     """Root mean square error, (n_depths, n_outputs); the median of the others where too few samples measured it."""
     found = []
     for depth in range(n_depths):
@@ -133,7 +137,7 @@ def _errors(groups: Sequence[_Answered], n_depths: int) -> Floats:
     return np.array(found, np.float32)
 
 
-def _widening(calibration: Calibration, groups: Sequence[_Answered]) -> Floats:
+def _widening(calibration: Calibration, groups: Sequence[Answered]) -> Floats:
     """Coefficients of a regression of squared errors, relative to those of their depth and miRNA, on the signs.
 
     The likelihood is that of Gamma distributed squares with a log link (McCullagh & Nelder 1989, chapter 8).
@@ -152,7 +156,7 @@ def _widening(calibration: Calibration, groups: Sequence[_Answered]) -> Floats:
     return minimize(loss, np.zeros(x.shape[1]), jac=True, method="L-BFGS-B").x.astype(np.float32)
 
 
-def _mean_square(calibration: Calibration, group: _Answered) -> NDArray[np.float64]:
+def _mean_square(calibration: Calibration, group: Answered) -> NDArray[np.float64]:
     """Mean squared error of every sample relative to that of its depth, (n,)."""
     sd = np.maximum(expected_sd(calibration, group.signs, group.evidence), 1e-3)
     measured = np.isfinite(group.error)
@@ -160,7 +164,7 @@ def _mean_square(calibration: Calibration, group: _Answered) -> NDArray[np.float
     return squares.sum(1, dtype=np.float64) / np.where(measured.any(1), measured.sum(1), np.nan)
 
 
-def _tails(calibration: Calibration, groups: Sequence[_Answered]) -> Floats:
+def _tails(calibration: Calibration, groups: Sequence[Answered]) -> Floats:
     """Standard deviations that hold the part :data:`~midgd.infer.uncertainty.LEVELS` of all errors."""
     deviations, weights = [], []
     for group, weight in zip(groups, _weights(groups), strict=True):

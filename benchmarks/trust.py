@@ -1,0 +1,134 @@
+"""Do intervals hold what they say, and does the score tell strangers? On ../shared/data, none of it seen in training.
+
+    python scripts/train_reference.py --development models   # most of an hour on one core
+    python benchmarks/trust.py models
+
+Intervals are calibrated on one half of the held-out samples and of the kinds and cohorts that no model has seen, and
+judged on the other half; then the halves change places. A section of both tables is one of known kinds or of strangers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+from cell_pairs import CellData, mean_cpm
+from dev_data import load_pairs
+from strangers import HALVES, THINNED, Half, strangers
+from train_reference import BothLevels, base_card
+
+from midgd.infer.domain import out_of_domain
+from midgd.infer.uncertainty import LEVELS, expected_sd, n_deviations
+from midgd.metrics import auroc
+from midgd.reference import Calibration, load
+from midgd.train import HeldOut, Modality, Mosaic, calibrate
+from midgd.train.calibrate import answered
+
+JUDGED = {"tissue": (None, 10_000.0, 1_000.0, 100.0, 10.0), "cell": (None, 3_000.0, 1_000.0, 300.0, 100.0, 10.0)}
+
+
+class Sets:
+    """Held-out sets of known kinds and of strangers, by kind of sample and half."""
+
+    def __init__(self, folder: Path) -> None:
+        pairs = load_pairs()
+        levels = BothLevels.load(pairs.stem_loops)
+        card = base_card(pairs, levels.card)
+        self.mosaic = Mosaic(pairs.mosaic.modalities | {"mature": levels.of(pairs.obs.index)})
+        cells = CellData.load(card["genes"], levels.card["name"], pairs, self.mosaic, levels.fit())
+        held_out, seen = pairs.split("val") | pairs.split("test"), self.mosaic.take(pairs.split("train"))
+        development = load(folder / "development")
+        wide = self.mosaic["mrna"].measured.mean(1) > 0.5
+        tissues = [HeldOut(development, self.mosaic.take(held_out & part)) for part in (wide, ~wide)]
+        single = []
+        for tables, depths in ((("citeseq",), (None, *THINNED)), (("zanini",), (None,))):
+            found, _ = cells.single_cells(tables, development.arms, mean_cpm(seen))
+            single.append(HeldOut(development, found, depths))
+        self.known = {"tissue": tissues, "cell": single}
+        self.strangers = {}
+        for half in map(Half, HALVES):
+            tissue = self.mosaic.take(held_out & half.cohorts(pairs.obs))
+            self.strangers[half.number] = strangers(load(folder / f"half{half.number}"), half, cells, seen, tissue)
+
+    def of(self, kind: str, half: int) -> list[HeldOut]:
+        """Every second known sample, and the strangers of one half."""
+        own = [replace(s, mosaic=s.mosaic.take(np.arange(half, len(s.mosaic), 2))) for s in self.known[kind]]
+        return [*own, *self.strangers[half][kind]]
+
+
+def coverage(sets: Sets, kind: str) -> Iterator[dict]:
+    for half in HALVES:
+        calibration = calibrate(*sets.of(kind, half))
+        for held_out in sets.of(kind, 1 - half):
+            for depth in (d for d in JUDGED[kind] if d in held_out.depths):
+                found = answered(held_out, depth, np.random.default_rng(2))
+                deviations = np.abs(found.error) / expected_sd(calibration, found.signs, found.evidence)
+                deviations = deviations[np.isfinite(deviations)]
+                for level in LEVELS:
+                    inside = float((deviations <= n_deviations(level, calibration.tails)).mean())
+                    which = "strangers" if held_out.strangers else "known"
+                    yield {"kind": kind, "which": which, "counts": depth or np.inf, "level": level, "inside": inside}
+
+
+def permuted(mosaic: Mosaic, rng: np.random.Generator) -> Mosaic:
+    """The genes of every sample in another order."""
+    mrna = mosaic["mrna"]
+    counts = mrna.counts.copy()
+    for row, measured in zip(counts, mrna.measured, strict=True):
+        row[measured] = rng.permutation(row[measured])
+    return Mosaic(mosaic.modalities | {"mrna": Modality(counts, mrna.patterns, mrna.pattern)})
+
+
+def noise(mosaic: Mosaic, rng: np.random.Generator) -> Mosaic:
+    """As many molecules, of any gene alike."""
+    mrna = mosaic["mrna"]
+    counts = np.zeros_like(mrna.counts)
+    for row, own, measured in zip(counts, mrna.counts, mrna.measured, strict=True):
+        row[measured] = rng.poisson(own[measured].mean(), measured.sum())
+    return Mosaic(mosaic.modalities | {"mrna": Modality(counts, mrna.patterns, mrna.pattern)})
+
+
+def alarms(sets: Sets, kind: str, calibration: Calibration) -> Iterator[dict]:
+    known = sets.known[kind][0]
+    for depth in (None, 1_000.0, 300.0):
+
+        def score(held_out: HeldOut, depth: float | None = depth) -> np.ndarray:
+            found = answered(held_out, depth, np.random.default_rng(2))
+            return out_of_domain(calibration, found.signs, found.evidence, found.prediction.reliability)
+
+        usual, rng = score(known), np.random.default_rng(3)
+        others = {
+            f"{change.__name__}": score(replace(known, mosaic=change(known.mosaic, rng)))
+            for change in (permuted, noise)
+        }
+        left_out = [s for half in HALVES for s in sets.strangers[half][kind] if depth in s.depths]
+        others["strangers"] = np.concatenate([score(s) for s in left_out])
+        for name, values in others.items():
+            both = np.r_[np.zeros(len(usual)), np.ones(len(values))].astype(bool)
+            area = float(auroc(np.r_[usual, values], both))
+            rates = {"false_alarms": (usual > 0.5).mean(), "found": (values > 0.5).mean()}
+            yield {"kind": kind, "counts": depth or np.inf, "against": name, "auroc": area, **rates}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("models", type=Path)
+    sets = Sets(parser.parse_args().models)
+    development = load(parser.parse_args().models / "development")
+    calibrations = {"tissue": development.calibration, "cell": development.cell_calibration}
+    inside = pd.DataFrame([row for kind in JUDGED for row in coverage(sets, kind)])
+    print(inside.pivot_table(index=["kind", "which", "counts"], columns="level", values="inside").round(3).to_string())
+    table = pd.DataFrame([row for kind, own in calibrations.items() for row in alarms(sets, kind, own)])
+    print(table.round(3).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()
