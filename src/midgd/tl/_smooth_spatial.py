@@ -36,8 +36,8 @@ def smooth_spatial(
     :math:`1 / (n + 1000)`, so shallow spots lean on their neighbours and deep ones keep their own value. How smooth
     each component is, and the length scale :math:`\ell` that all share, are those of the highest marginal likelihood
     (Rasmussen and Williams 2006). On five breast sections the maps are closer to what the other half of the molecules
-    says than single spots are, and than means of neighbours; a region of few spots may still be lost, and the user
-    guide says where that happened. Spots of a smoothed map depend on each other: never take them for replicates.
+    says than single spots are, and than means of neighbours. Regions of few spots may be blurred: the user guide says
+    where that happened. Spots of a smoothed map depend on each other: never take them for replicates.
 
     Parameters
     ----------
@@ -152,8 +152,9 @@ def _sections(adata: AnnData, sample_key: str | None, where: NDArray[np.float64]
         twice = len(rows) - len(np.unique(where[rows], axis=0))
         if twice:
             raise ValueError(
-                f"{twice:,} spots{' of ' + repr(name) if name else ''} are at the place of another. If these are several "
-                "sections, say with sample_key= which column of obs tells them apart; else keep one spot of each place."
+                f"{twice:,} spots{' of ' + repr(name) if name else ''} are at the place of another. If these are "
+                "several sections, say with sample_key= which column of obs tells them apart; else keep one spot of "
+                "each place."
             )
     return sections
 
