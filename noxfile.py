@@ -18,7 +18,7 @@ TESTED_WITHOUT_EXTRAS = ("test_without_extras.py", "test_process.py", "data", "f
 def newest(session: nox.Session) -> None:
     """All tests with the newest versions that go together."""
     session.install(*TORCH)
-    session.install("-e", ".[bench,dask,hub,muon]", "joblib", *TESTS)
+    session.install("-e", ".[analysis,bench,dask,hub,muon]", "joblib", *TESTS)
     _test(session)
 
 
@@ -26,7 +26,7 @@ def newest(session: nox.Session) -> None:
 def lowest(session: nox.Session) -> None:
     """All tests with the lowest versions that pyproject.toml allows."""
     session.install(*TORCH)
-    session.install("-c", "constraints-lowest.txt", "-e", ".[bench,dask,hub,muon]", "joblib", *TESTS)
+    session.install("-c", "constraints-lowest.txt", "-e", ".[analysis,bench,dask,hub,muon]", "joblib", *TESTS)
     _test(session)
 
 

@@ -34,9 +34,8 @@ def test_sorted_blood_cells_are_near_their_kinds():
     for start, kinds in (("CD19", {"B cell", "plasma cell"}), ("CD14", {"monocyte", "non-classical monocyte"})):
         assert nearest[labels.str.startswith(start)].isin(kinds).mean() > 0.7
     inferred = adata.obsm["mirna"]["hsa-miR-143-3p"] / np.log(2.0)
-    assert (
-        inferred[labels.str.startswith(("CD4+", "CD8+", "CD19"))].median() < 9.5
-    )  # 13.9 before label pairs, 3.8 sorted
+    lymphocytes = labels.str.startswith(("CD4+", "CD8+", "CD19"))
+    assert inferred[lymphocytes].median() < 10.0  # 13.9 before label pairs, 3.8 sorted: a panel of 722 genes
 
 
 def test_answers_are_those_that_were_written_down(bundled, golden):

@@ -86,15 +86,15 @@ def test_logarithms_are_refused(toy_query, toy_reference):
 def test_output_goes_on_in_the_middle_of_a_block(toy_query, toy_reference, expected, tmp_path, monkeypatch):
     path = tmp_path / "cells.zarr"
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        calls, write = [], PartialOutput.write
+        calls, append = [], PartialOutput.append
 
-        def stopping(self, start, stop, arrays):
-            calls.append(start)
+        def stopping(self, arrays):
+            calls.append(arrays)
             if len(calls) > 3:
                 raise KeyboardInterrupt
-            write(self, start, stop, arrays)
+            append(self, arrays)
 
-        patch.setattr(PartialOutput, "write", stopping)
+        patch.setattr(PartialOutput, "append", stopping)
         midgd.tl.infer_mirna(lazy(toy_query, 5, True), toy_reference, output=path)
     midgd.tl.infer_mirna(lazy(toy_query, 7, True), toy_reference, output=path)
     close(ad.read_zarr(path).X, expected)

@@ -19,8 +19,12 @@ def expected(toy_query, toy_reference) -> ad.AnnData:
     return done
 
 
-def close(found: np.ndarray, wanted: np.ndarray) -> None:
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
+# Of the score, which is steep: a millionth in the latent of the toy's six dimensions is 2e-5 in it.
+SCORE = 1e-4
+
+
+def close(found: np.ndarray, wanted: np.ndarray, atol: float = 1e-5) -> None:
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=atol)
 
 
 def read(path: Path) -> ad.AnnData:
@@ -40,7 +44,7 @@ def test_file_holds_what_memory_would(toy_query, toy_reference, expected, tmp_pa
     close(found.obsm["X_midgd"], expected.obsm["X_midgd"])
     close(found.obsm["mirna_weights"], expected.obsm["mirna_weights"].to_numpy())
     assert list(found.uns["mirna"]["weights"]) == list(expected.obsm["mirna_weights"].columns)
-    close(found.obs["mirna_ood"], expected.obs["mirna_ood"])
+    close(found.obs["mirna_ood"], expected.obs["mirna_ood"], SCORE)
     assert found.obs_names.equals(expected.obs_names)
     assert found.var_names.tolist() == expected.obsm["mirna"].columns.tolist()
     assert found.uns["mirna"]["reference"] == expected.uns["mirna"]["reference"]
@@ -79,7 +83,7 @@ def test_goes_on_after_an_interruption(toy_query, toy_reference, expected, tmp_p
     midgd.tl.infer_mirna(toy_query, toy_reference, batch_size=second_batch, output=path)
     assert sum(asked) == toy_query.n_obs - 20
     close(read(path).X, expected.obsm["mirna"].to_numpy())
-    close(read(path).obs["mirna_ood"], expected.obs["mirna_ood"])
+    close(read(path).obs["mirna_ood"], expected.obs["mirna_ood"], SCORE)
 
 
 def test_an_unfinished_file_of_another_run_is_refused(toy_query, toy_reference, tmp_path, monkeypatch):

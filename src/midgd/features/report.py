@@ -130,7 +130,19 @@ class GeneReport:
 
 
 def left_out_notes(names: Sequence[str], reasons: Sequence[str]) -> list[str]:
-    """A sentence for each reason why columns of some names are left out; ``""`` is no reason."""
+    """A sentence for each reason why columns are left out.
+
+    Parameters
+    ----------
+    names
+        Of the columns.
+    reasons
+        Why each is left out; ``""`` where it is not.
+
+    Returns
+    -------
+    The sentences, each with up to three of the names.
+    """
     return _notes(Counter(reason for reason in reasons if reason), examples_by_reason(names, reasons))
 
 

@@ -111,7 +111,9 @@ def gene_values(
     if use_raw and adata.raw is None:
         raise KeyError("use_raw=True, and adata.raw is empty.")
     if layer is not None and layer not in adata.layers:
-        raise KeyError(f"layer={layer!r} is not in adata.layers (there are {', '.join(adata.layers) or 'none'}).")
+        # Newer versions of anndata list X among the layers, under the name None.
+        known = ", ".join(name for name in adata.layers if name is not None)
+        raise KeyError(f"layer={layer!r} is not in adata.layers (there are {known or 'none'}).")
     var = adata.raw.var if use_raw else adata.var
     if gene_symbols is not None and gene_symbols not in var:
         raise KeyError(f"gene_symbols={gene_symbols!r} is no column of var (there are {', '.join(var) or 'none'}).")

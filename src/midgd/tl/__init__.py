@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from midgd.tl._infer_mirna import infer_mirna
     from midgd.tl._pool_neighbors import pool_neighbors
     from midgd.tl._rank_mirnas import rank_mirnas
+    from midgd.tl._smooth_spatial import smooth_spatial
     from midgd.tl._target_repression import target_repression
 
 # Name -> module that defines it: tools that need no torch must not wait for it.
@@ -21,6 +22,7 @@ _WHERE = {
     "infer_mirna": "_infer_mirna",
     "pool_neighbors": "_pool_neighbors",
     "rank_mirnas": "_rank_mirnas",
+    "smooth_spatial": "_smooth_spatial",
     "target_repression": "_target_repression",
 }
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "infer_mirna",
     "pool_neighbors",
     "rank_mirnas",
+    "smooth_spatial",
     "target_repression",
 ]
 

@@ -23,6 +23,8 @@ MIN_MEASURED = 10
 # Part of the weight that strangers have together. Users have known kinds and unknown ones; too narrow is the worse
 # fault of an interval.
 STRANGERS = 2.0 / 3.0
+# Log units that a miRNA is never known more precisely than: where it was always absent, no error was seen.
+SMALLEST_ERROR = 0.05
 # On the squared coefficients of the widening.
 WIDENING_PENALTY = 1e-3
 
@@ -131,7 +133,7 @@ def _errors(groups: Sequence[Answered], n_depths: int) -> Floats:
             measured = np.isfinite(group.error)
             squares = squares + weight * np.nansum(group.error**2, axis=0, dtype=np.float64)
             total, count = total + weight * measured.sum(0), count + measured.sum(0)
-        sd = np.sqrt(squares / np.maximum(total, 1e-30))
+        sd = np.maximum(np.sqrt(squares / np.maximum(total, 1e-30)), SMALLEST_ERROR)
         enough = count >= MIN_MEASURED
         found.append(np.where(enough, sd, np.median(sd[enough]) if enough.any() else np.nan))
     return np.array(found, np.float32)
