@@ -25,5 +25,5 @@ html_theme = "sphinx_book_theme"
 html_theme_options = {"repository_url": "https://github.com/midgd/midgd", "use_repository_button": True}
 html_title = "midgd"
 html_static_path = ["static"]
-html_css_files = ["narrow.css"]
+html_css_files = ["midgd.css"]
 exclude_patterns = ["_build"]
