@@ -15,7 +15,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/ready-test: $(VENV)/ready
-	$(PIP) --constraint constraints.txt --editable ".[analysis,bench,dask,hub,muon]" hypothesis joblib mypy pandas-stubs pytest pytest-httpserver ruff
+	$(PIP) --constraint constraints.txt --editable ".[analysis,bench,dask,hub,muon]" hypothesis ipykernel joblib mypy nbclient pandas-stubs pytest pytest-httpserver ruff
 	touch $@
 
 demo: $(VENV)/ready
