@@ -20,6 +20,8 @@ from midgd.settings import settings
 from midgd.tl._dask import predict_blocks
 
 PROGRESS_FROM = 2_000
+# Rows at a time on a CPU: few, so that reading, inference and results of different chunks share the cores.
+ROWS = 1_024
 
 
 def pick_device(device: str) -> torch.device:
@@ -79,7 +81,8 @@ def stream(
         if is_dask(view.matrix):
             parts = predict_blocks(view, alignment, predictor, first)
         else:
-            chunks = _checked_chunks(view, alignment, batch_size)
+            some = ROWS if predictor.device.type == "cpu" else None
+            chunks = _checked_chunks(view, alignment, batch_size or some)
             unfinished = ((max(start, first), stop, rows[max(first - start, 0) :]) for start, stop, rows in chunks)
             parts = ahead((start, stop, predictor(rows)) for start, stop, rows in unfinished if start < stop)
         for start, stop, part in parts:
