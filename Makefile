@@ -15,7 +15,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/ready-test: $(VENV)/ready
-	$(PIP) --constraint constraints.txt --editable ".[analysis,bench,dask,hub,muon]" hypothesis ipykernel joblib mypy nbclient pandas-stubs pytest pytest-httpserver ruff
+	$(PIP) --constraint constraints.txt --editable ".[analysis,bench,dask,hub,muon]" hypothesis ipykernel joblib mypy nbclient pandas-stubs pytest pytest-httpserver pytest-xdist ruff
 	touch $@
 
 demo: $(VENV)/ready
@@ -27,7 +27,7 @@ lint: $(VENV)/ready-test
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist worksteal
 
 test-slow: $(VENV)/ready-test
 	$(BIN)/pytest -m slow

@@ -11,10 +11,15 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import settings as hypothesis_settings
 from numpy.typing import NDArray
 from scipy import sparse
 
 from midgd.settings import settings
+
+# The same examples in every run: what fails, fails for everyone. `pytest --hypothesis-profile=default` draws new ones.
+hypothesis_settings.register_profile("repeatable", derandomize=True)
+hypothesis_settings.load_profile("repeatable")
 
 if TYPE_CHECKING:  # torch is slow to import: only the tests that use it should wait
     from midgd.reference import Reference

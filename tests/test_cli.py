@@ -43,7 +43,7 @@ def test_an_output_is_checked_before_the_work(counts_file, tmp_path, capsys, mon
     assert there.read_text() == "mine"
 
 
-@pytest.mark.parametrize("suffix", [".h5ad", ".zarr"])
+@pytest.mark.parametrize("suffix", [".h5ad", pytest.param(".zarr", marks=pytest.mark.slow)])  # an array for each miRNA
 def test_an_output_is_replaced_when_asked(counts_file, tmp_path, suffix):
     output = tmp_path / f"out{suffix}"
     for level in ("stem-loop", "mature"):

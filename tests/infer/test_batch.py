@@ -34,26 +34,32 @@ def test_blocks_are_the_rows_in_order(posterior, convert):
 def test_entries_of_one_gene_add_up(posterior):
     split = sparse.csr_matrix((np.array([1.0, 2.0, 4.0]), np.array([3, 3, 5]), np.array([0, 3])), shape=(1, 600))
     held = batch(posterior, split)
-    held.load(2, 0)
-    assert held.counts[2, 3] == 3.0 and held.counts[2, 5] == 4.0 and held.library[2, 0] == 7.0
+    list(held.blocks())
+    assert held.counts[0, 3] == 3.0 and held.counts[0, 5] == 4.0 and held.library[0, 0] == 7.0
+    assert split.nnz == 3  # the matrix of the caller is as it was
 
 
 def test_a_slot_forgets_its_former_row(posterior):
     held = batch(posterior, sparse.csr_matrix(COUNTS))
-    held.load(1, 0)
-    held.load(1, 5)
-    np.testing.assert_array_equal(held.counts[1], COUNTS[5])
-    assert held.library[1, 0] == COUNTS[5].sum()
+    held.begin(torch.zeros(len(COUNTS), posterior.n_latent))
+    held.load(torch.tensor([1, 3]), slice(0, 2))
+    held.load(torch.tensor([3, 1]), slice(4, 6))
+    np.testing.assert_array_equal(held.counts[[3, 1]], COUNTS[4:6])
+    np.testing.assert_array_equal(held.library[[3, 1], 0], COUNTS[4:6].sum(1))
 
 
-def test_preconditioner_is_the_inverse_information_of_each_depth(posterior):
+@pytest.mark.parametrize("in_search", [True, False])
+def test_preconditioner_is_the_inverse_information_of_each_depth_and_component(posterior, in_search):
     deep = COUNTS[:4] * 10.0 ** np.arange(4)[:, None]
     held = batch(posterior, deep.astype(np.float32))
-    list(held.blocks())
     vectors = torch.randn(4, posterior.n_latent, generator=torch.Generator().manual_seed(0))
-    found = held.precondition(vectors)
+    components = [2, 0, 1, 2]
+    held.begin(posterior.prior.means[components].detach())
+    held.load(torch.arange(4), slice(0, 4))
+    found = held.precondition(vectors) if in_search else held.precondition_at_centre(vectors)
     for slot in range(4):
-        information = posterior.curvature(torch.log(held.library[slot]).round())[0]
+        component = components[slot] if in_search else None
+        information = posterior.curvature(torch.log(held.library[slot]).round().item(), component)
         torch.testing.assert_close(found[slot], torch.linalg.solve(information, vectors[slot]), rtol=1e-3, atol=1e-4)
 
 

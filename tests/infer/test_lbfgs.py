@@ -28,9 +28,12 @@ class Slots:
         self.rows = torch.zeros(n_slots, dtype=torch.long)
         self.loaded: list[int] = []
 
-    def load(self, slot: int, row: int) -> None:
-        self.rows[slot] = row
-        self.loaded.append(row)
+    def begin(self, start: Tensor) -> None:
+        assert not self.loaded
+
+    def load(self, slots: Tensor, rows: slice) -> None:
+        self.rows[slots] = torch.arange(rows.start, rows.stop)
+        self.loaded.extend(range(rows.start, rows.stop))
 
     def __call__(self, z: Tensor) -> tuple[Tensor, Tensor]:
         leaf = z.detach().requires_grad_()

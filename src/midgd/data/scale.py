@@ -9,9 +9,8 @@ such trace; many rows together are then told apart by their noise, see :func:`va
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -98,10 +97,10 @@ _UNDO: dict[Scale, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
 _LOGS = (Scale.LOG_E, Scale.LOG_2, Scale.LOG_10)
 _WITHOUT_ZEROS = (Scale.FREEMAN_TUKEY, Scale.ANSCOMBE)
 _NORMALISED_FIRST = (*_LOGS, Scale.SQUARE_ROOT)
+_VALUES_AT_A_TIME = 100_000
 
 
-@dataclass(frozen=True, eq=False)
-class RowScales:
+class RowScales(NamedTuple):
     """What is seen in the rows of a chunk.
 
     Parameters
@@ -125,6 +124,13 @@ class RowScales:
 
 def row_scales(matrix: sp.csr_matrix) -> RowScales:
     """Judge each row of a chunk without stored zeros, finite and not negative."""
+    # Some rows at a time: what is computed of them in between stays in the cache of the processor.
+    rows = max(1, _VALUES_AT_A_TIME * matrix.shape[0] // max(1, matrix.nnz))
+    parts = [_row_scales(matrix[a : a + rows]) for a in range(0, max(1, matrix.shape[0]), rows)]
+    return RowScales(*(np.concatenate([getattr(part, name) for part in parts]) for name in RowScales._fields))
+
+
+def _row_scales(matrix: sp.csr_matrix) -> RowScales:
     n_values = np.diff(matrix.indptr).astype(np.int64)
     filled = np.flatnonzero(n_values)
     begin = matrix.indptr[filled]

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from midgd.infer.objective import LogPosterior, Workspace
 from midgd.infer.parallel import Counts
+from midgd.nn.loops import fill
 
 NOISE = {torch.float32: 5e-7, torch.float64: 1e-14}
 
 
 class Curvatures:
-    """Inverse of the expected information about a latent, by depth on a log scale.
+    """Inverse of the expected information about a latent, by depth on a log scale and component of the prior.
 
     Parameters
     ----------
@@ -28,14 +29,14 @@ class Curvatures:
 
     def __init__(self, posterior: LogPosterior) -> None:
         self.posterior = posterior
-        self.known: dict[int, Tensor] = {}
+        self.known: dict[tuple[int, int | None], Tensor] = {}
 
-    def __call__(self, depth: int) -> Tensor:
-        """Inverse information (d, d) at a library of e to the power of ``depth``."""
-        if depth not in self.known:
-            information = self.posterior.curvature(torch.tensor([float(depth)], device=self.posterior.bias.device))
-            self.known[depth] = torch.linalg.inv(information)[0]
-        return self.known[depth]
+    def __call__(self, depth: int, component: int | None = None) -> Tensor:
+        """Inverse information (d, d) at a library of e to the power of ``depth``; None is the centre of the prior."""
+        key = depth, component
+        if key not in self.known:
+            self.known[key] = torch.linalg.inv(self.posterior.curvature(float(depth), component))
+        return self.known[key]
 
 
 class Batch:
@@ -54,41 +55,74 @@ class Batch:
     """
 
     def __init__(self, posterior: LogPosterior, curvatures: Curvatures, counts: Counts, n_slots: int) -> None:
-        self.posterior, self.curvatures, self.source, self.n_slots = posterior, curvatures, counts, n_slots
+        self.posterior, self.curvatures, self.source, self.n_slots = posterior, curvatures, _merged(counts), n_slots
         like = posterior.bias
         self.noise = NOISE[like.dtype]
         self.counts = like.new_zeros(n_slots, len(like))
         self.library = like.new_zeros(n_slots, 1)
         self.depth = torch.zeros(n_slots, dtype=torch.long, device=like.device)
+        self.components: list[int] = []
 
     @cached_property
     def work(self) -> Workspace:
         """Memory of an evaluation."""
         return self.posterior.workspace(self.n_slots)
 
-    def load(self, slot: int, row: int) -> None:
-        """Put a row in a slot."""
-        values = torch.from_numpy(_dense_row(self.source, row))
-        library = float(values.sum(dtype=torch.float64))
-        self.counts[slot] = values.to(self.counts)
-        self.library[slot] = library
-        self.depth[slot] = round(np.log(max(library, 1.0)))
+    @cached_property
+    def decoding(self) -> Workspace:
+        """Memory for all genes of the model."""
+        return self.posterior.workspace(self.n_slots, self.posterior.decoder.head("mrna").n_features)
+
+    @cached_property
+    def inverses(self) -> Tensor:
+        """Inverse information of every slot, (n_slots, d, d)."""
+        d = self.posterior.n_latent
+        return self.library.new_zeros(self.n_slots, d, d)
+
+    def begin(self, start: Tensor) -> None:
+        """Before a search from latents of all rows, (n, d): the component of the prior that each is nearest to."""
+        prior = self.posterior.prior
+        self.components = prior.component_log_prob(start.to(prior.means.dtype)).argmax(1).tolist()
+
+    def load(self, slots: Tensor, rows: slice) -> None:
+        """Put rows in slots, (n_rows,), for the search."""
+        self._fill(slots, rows)
+        keys = zip(self.depth[slots].tolist(), self.components[rows], strict=True)
+        self.inverses[slots] = torch.stack([self.curvatures(*key) for key in keys]).to(self.inverses.dtype)
 
     def blocks(self) -> Iterator[slice]:
         """Fill the slots with consecutive rows, again and again; the rows, of which the last may be too few."""
         n = self.source.shape[0]
         for first in range(0, n, self.n_slots):
             rows = slice(first, min(first + self.n_slots, n))
-            for slot, row in enumerate(range(rows.start, rows.stop)):
-                self.load(slot, row)
+            self._fill(torch.arange(rows.stop - rows.start, device=self.counts.device), rows)
             yield rows
+
+    def _fill(self, slots: Tensor, rows: slice) -> None:
+        """Put rows in slots."""
+        on_cpu = self.counts.device.type == "cpu"
+        at = slots.numpy() if on_cpu else np.arange(len(slots))
+        host = self.counts.numpy() if on_cpu else np.zeros((len(slots), self.counts.shape[1]), np.float32)
+        if isinstance(self.source, sparse.csr_matrix):
+            library = fill(self.source, rows, at, host)
+        else:
+            host[at] = self.source[rows]
+            library = self.source[rows].sum(1, dtype=np.float64)
+        if not on_cpu:
+            self.counts[slots] = torch.from_numpy(host).to(self.counts)
+        self.library[slots, 0] = torch.from_numpy(library).to(self.library)
+        self.depth[slots] = torch.from_numpy(np.log(library.clip(1.0)).round().astype(np.int64)).to(self.depth)
 
     def __call__(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Log posteriors (n_slots,) and gradients at latents (n_slots, d)."""
         return self.posterior(z, self.counts, self.library, self.work)
 
     def precondition(self, vectors: Tensor) -> Tensor:
-        """Inverse curvature of every slot, at its depth, times vectors (n_slots, d)."""
+        """Inverse curvature of every slot, at its depth and component, times vectors (n_slots, d)."""
+        return torch.bmm(vectors[:, None], self.inverses)[:, 0]  # from the left: they are symmetric, and it is faster
+
+    def precondition_at_centre(self, vectors: Tensor) -> Tensor:
+        """Inverse curvature of every slot at its depth and the centre of the prior, times vectors (n_slots, d)."""
         result = vectors
         for depth in torch.unique(self.depth).tolist():
             product = vectors @ self.curvatures(depth).to(vectors.dtype)
@@ -96,11 +130,9 @@ class Batch:
         return result
 
 
-def _dense_row(counts: Counts, row: int) -> NDArray[np.float32]:
-    if not isinstance(counts, sparse.csr_matrix):
-        return np.ascontiguousarray(counts[row], dtype=np.float32)
-    dense = np.zeros(counts.shape[1], np.float32)
-    entries = slice(counts.indptr[row], counts.indptr[row + 1])
-    # Several entries of one gene are its parts, as everywhere in scipy.
-    np.add.at(dense, counts.indices[entries], counts.data[entries])
-    return dense
+def _merged(counts: Counts) -> NDArray[np.float32] | sparse.csr_matrix:
+    """Counts in which a gene of a row has one entry: several are its parts, as everywhere in scipy."""
+    if isinstance(counts, sparse.csr_matrix) and not counts.has_canonical_format:
+        counts = counts.copy()
+        counts.sum_duplicates()
+    return counts

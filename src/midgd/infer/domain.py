@@ -52,8 +52,11 @@ class Signs(NamedTuple):
     ambiguity: Floats
 
 
-def misfit(head: CountHead, log_share: Tensor, counts: Tensor, genes: Tensor) -> Tensor:
-    """Misfit of every sample, (n,), from log shares over the G genes present and their counts, both (n, G)."""
+def misfit(head: CountHead, log_share: Tensor, counts: Tensor, genes: Tensor | None = None) -> Tensor:
+    """Misfit of every sample, (n,), from log shares over the G genes present and their counts, both (n, G).
+
+    ``genes`` are their indices, (G,), in the model; None for all.
+    """
     mean = log_share.exp().mul_(counts.sum(1, keepdim=True))
     total = mean.sum(1).clamp_min(1e-9)
     excess = (counts - mean).square_().div_(head.variance_ratio(mean, genes)).sum(1)
@@ -116,6 +119,15 @@ def lost(calibration: Calibration, evidence: Floats) -> NDArray[np.float64]:
 
 
 def interpolated(depths: Floats, values: Floats, at: Floats) -> NDArray[np.float64]:
-    """Values (n_depths,) known at some depths, at others (n,): linear over their log, constant outside the known."""
+    """Values known at some depths, (n_depths, ...), at others, (n, ...).
+
+    Linear over the log of the depth, constant outside the known ones.
+    """
     order = np.argsort(depths)
-    return np.interp(np.log(np.maximum(at, 1e-6)), np.log(np.maximum(depths[order], 1e-6)), values[order])
+    known, wanted = (np.log(np.maximum(x, 1e-6)).astype(np.float64) for x in (depths[order], at))
+    position = np.interp(wanted, known, np.arange(len(known)))
+    below = np.minimum(np.nan_to_num(position).astype(np.int64), max(len(known) - 2, 0))
+    above = np.minimum(below + 1, len(known) - 1)
+    part = (position - below).reshape(-1, *[1] * (values.ndim - 1))
+    of_depth = values[order]
+    return np.asarray(of_depth[below] * (1.0 - part) + of_depth[above] * part)

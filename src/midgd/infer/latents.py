@@ -41,7 +41,7 @@ class InferenceOptions:
         Samples optimised together; None is 64 on CPU, 512 elsewhere. Results depend on it in the last digits only.
     """
 
-    tolerance: float = 1e-1
+    tolerance: float = 0.5
     max_steps: int = 100
     rows: int | None = None
 

@@ -27,8 +27,11 @@ class Problems(Protocol):
     noise: float
     """Relative rounding error of a value; a step may seem to lose this much."""
 
-    def load(self, slot: int, row: int) -> None:
-        """Put a problem in a slot."""
+    def begin(self, start: Tensor) -> None:
+        """Take note of the starting points of all problems, (n, d)."""
+
+    def load(self, slots: Tensor, rows: slice) -> None:
+        """Put problems in slots, (n_rows,)."""
 
     def __call__(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Values (n_slots,) and gradients at points (n_slots, d)."""
@@ -68,12 +71,16 @@ def maximise(problems: Problems, start: Tensor, *, tolerance: float, max_steps: 
         torch.zeros(n, dtype=torch.long, device=start.device),
         torch.zeros(n, dtype=torch.bool, device=start.device),
     )
+    problems.begin(start)
     slots = _Slots(problems.n_slots, start)
-    waiting = iter(range(n))
+    n_begun = 0
     while True:
-        for slot, row in zip(slots.idle(), waiting, strict=False):
-            problems.load(slot, row)
-            slots.enter(slot, row, start[row])
+        idle = slots.idle()[: n - n_begun]
+        if len(idle):
+            rows = slice(n_begun, n_begun + len(idle))
+            problems.load(idle, rows)
+            slots.enter(idle, rows, start[rows])
+            n_begun = rows.stop
         if not slots.busy.any():
             return optimum
         slots.advance(problems, *problems(slots.trial()))
@@ -97,13 +104,13 @@ class _Slots:
     def busy(self) -> Tensor:
         return self.row >= 0
 
-    def idle(self) -> list[int]:
-        return torch.nonzero(self.row < 0)[:, 0].tolist()
+    def idle(self) -> Tensor:
+        return torch.nonzero(self.row < 0)[:, 0]
 
-    def enter(self, slot: int, row: int, z: Tensor) -> None:
-        self.row[slot] = row
-        self.z[slot], self.direction[slot], self.step[slot] = z, 0.0, 1.0
-        self.n_evaluations[slot], self.weight[:, slot] = 0, 0.0
+    def enter(self, slots: Tensor, rows: slice, z: Tensor) -> None:
+        self.row[slots] = torch.arange(rows.start, rows.stop, device=slots.device)
+        self.z[slots], self.direction[slots], self.step[slots] = z, 0.0, 1.0
+        self.n_evaluations[slots], self.weight[:, slots] = 0, 0.0
 
     def trial(self) -> Tensor:
         return self.z + self.step[:, None] * self.direction
@@ -128,12 +135,19 @@ class _Slots:
         self.direction = torch.where((taken | stuck)[:, None], self._newton(problems), self.direction)
 
     def leave(self, optimum: Optimum, tolerance: float, max_steps: int) -> None:
-        """Write out the rows that are done and free their slots."""
-        small = 0.5 * (self.grad * self.direction).sum(1) < tolerance
+        """Write out the rows that are done and free their slots.
+
+        A row that is near enough takes its last step without a look at where it leads: the gain is small, and where it
+        can be foretold it is real.
+        """
+        gain = 0.5 * (self.grad * self.direction).sum(1)
+        small = gain < tolerance
         over = small | (self.step < MIN_STEP) | (self.n_evaluations > max_steps)
         done = torch.nonzero(over & self.busy)[:, 0]
         rows = self.row[done]
-        optimum.z[rows], optimum.value[rows] = self.z[done], self.value[done]
+        last = torch.where(small, self.step, 0.0)[done]
+        optimum.z[rows] = self.z[done] + last[:, None] * self.direction[done]
+        optimum.value[rows] = self.value[done] + torch.where(small, gain, 0.0)[done]
         optimum.n_evaluations[rows], optimum.converged[rows] = self.n_evaluations[done], small[done]
         self.row[done] = -1
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from midgd._torch import apart
 from midgd.infer.batch import Batch
-from midgd.infer.domain import Signs, ambiguity, misfit, out_of_domain, surprise
+from midgd.infer.domain import Signs, ambiguity, out_of_domain
 from midgd.infer.latents import InferenceOptions, LatentInference
 from midgd.infer.objective import LogPosterior
 from midgd.infer.parallel import Counts, map_rows
@@ -139,12 +139,12 @@ class Predictor:
 
     def _decode(self, z: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, ...]:
         """Shares of miRNAs, parts of the answer, reliability, the three signs, nearest kind and its probability."""
-        head = self.decoder.head("mrna")
+        head, memory = self.decoder.head("mrna"), batch.decoding
         features = self.decoder(z)
-        log_share = head.log_share(features)
+        logits = torch.addmm(head.bias, features, head.weight, out=memory.share)
         with_counts = self.readout is not None and self.readout.with_counts
         present_genes = None if self.everything else self.genes
-        shown = shown_by(head, log_share, batch.counts, present_genes, with_counts=with_counts)
+        shown = shown_by(head, logits, batch.counts, present_genes, memory.of_head, with_counts=with_counts)
         kinds = None if self.kinds is None else self.kinds(z)
         cell = None if self.kinds is None or kinds is None else kinds @ self.kinds.is_cell
         if self.readout is None:
@@ -153,10 +153,9 @@ class Predictor:
         else:
             weights = mixing_weights(shown.reliability, shown.molecules, self.part_of_others, kinds, cell)
             added = None if self.kinds is None or weights.kinds is None else self.kinds.added(weights.kinds)
-            share = self.readout(shown.profiles, weights, added).expm1() / MILLION
+            share = self.readout(shown.profiles, weights, added, overwrite=True).expm1() / MILLION
             parts = parts_of_answer(weights, with_counts=with_counts)
-        present = log_share if self.everything else torch.log_softmax(log_share[:, self.genes], 1)
-        signs = misfit(head, present, batch.counts, self.genes), surprise(present, batch.counts), _ambiguity(kinds, z)
+        signs = shown.misfit, shown.surprise, _ambiguity(kinds, z)
         return share, parts, shown.reliability, *signs, *_nearest(kinds, batch.library[:, 0] == 0)
 
 

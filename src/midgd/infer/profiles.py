@@ -16,7 +16,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from midgd.infer.domain import misfit, surprise
 from midgd.nn import CountHead
+from midgd.nn.heads import Memory
+from midgd.nn.loops import loops_for
 from midgd.nn.readout import MILLION, THOUSAND, Profiles
 
 
@@ -31,15 +34,25 @@ class Shown(NamedTuple):
         How far the counts of the genes present can be trusted, mean over them, (n,).
     molecules
         Molecules there would be with all genes, (n,).
+    misfit, surprise
+        How unlike the decoded shares the counts are, (n,), see :mod:`midgd.infer.domain`.
     """
 
     profiles: Profiles
     reliability: Tensor
     molecules: Tensor
+    misfit: Tensor
+    surprise: Tensor
 
 
 def shown_by(
-    head: CountHead, log_share: Tensor, counts: Tensor, genes: Tensor | None = None, *, with_counts: bool = True
+    head: CountHead,
+    logits: Tensor,
+    counts: Tensor,
+    genes: Tensor | None = None,
+    memory: Memory | None = None,
+    *,
+    with_counts: bool = True,
 ) -> Shown:
     """What samples show, given their decoded shares.
 
@@ -47,15 +60,25 @@ def shown_by(
     ----------
     head
         The mRNA head.
-    log_share
-        log shares over all genes of the model, (n, n_genes).
+    logits
+        Of the shares of all genes of the model, (n, n_genes).
     counts
         Counts of the genes present, (n, G).
     genes
         Their indices, (G,); None when all are present.
+    memory
+        That the profiles may be in.
     with_counts
         Whether the counts profile is asked for.
     """
+    loops = loops_for(head)
+    if loops is not None and logits.dtype == torch.float32:
+        memory = memory or Memory(torch.empty_like(logits), torch.empty_like(logits))
+        denoised, own, sums = loops.shown(logits, counts, genes, memory, with_counts=with_counts)
+        return Shown(Profiles(denoised, own), *sums)
+    log_share = torch.log_softmax(logits, 1)
+    of_present = log_share if genes is None else torch.log_softmax(logits[:, genes], 1)
+    unlike = misfit(head, of_present, counts, genes), surprise(of_present, counts)
     share = log_share.exp()
     present = share if genes is None else share[:, genes]
     # The library counts the genes present only: these are the molecules there would be with all.
@@ -64,7 +87,7 @@ def shown_by(
     factor, reliability = head.posterior_rate(counts, present * molecules, genes)
     # In place: new memory costs more than the arithmetic.
     rate = share.mul_(factor) if genes is None else share.index_copy_(1, genes, present * factor)
-    return Shown(Profiles(rate.mul_(MILLION).log1p_(), own), reliability, molecules[:, 0])
+    return Shown(Profiles(rate.mul_(MILLION).log1p_(), own), reliability, molecules[:, 0], *unlike)
 
 
 def counts_profile(share: Tensor, counts: Tensor, molecules: Tensor, genes: Tensor | None = None) -> Tensor:

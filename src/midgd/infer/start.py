@@ -30,9 +30,9 @@ class Starts:
 
     def __init__(self, posterior: LogPosterior, encoder: LatentEncoder | None = None) -> None:
         self.encoder = encoder
-        prior, self.head = posterior.prior, posterior.head
+        prior, self.head, self.loops = posterior.prior, posterior.head, posterior.loops
         self.centre, self.means = prior.mean.detach(), prior.means.detach()
-        direction, log_share = posterior.linearised
+        direction, log_share = posterior.linearised_at_centre
         self.direction, self.share = direction.T.contiguous(), log_share.exp()
         self.prior_grad = prior.log_prob_and_grad(self.centre[None])[1].detach()
         self.component_log_share = posterior.log_share(self.means).detach().T.contiguous()
@@ -60,6 +60,10 @@ class Starts:
         return torch.cat([step, torch.softmax(behind, 1), behind / library, library.log(), n_genes], 1)
 
     def _scoring_step(self, batch: Batch) -> Tensor:
-        mean = torch.mul(self.share, batch.library, out=batch.work.share)
-        score = self.head.damped_score(batch.counts, mean, out=batch.work.of_head.other)
-        return batch.precondition(score @ self.direction + self.prior_grad)
+        out = batch.work.of_head.other
+        if self.loops is not None:
+            score = self.loops.damped_score(batch.counts, batch.library, self.share, out)
+        else:
+            mean = torch.mul(self.share, batch.library, out=batch.work.share)
+            score = self.head.damped_score(batch.counts, mean, out=out)
+        return batch.precondition_at_centre(score @ self.direction + self.prior_grad)

@@ -40,7 +40,7 @@ def conditions(calibration: Calibration, signs: Signs, evidence: Floats) -> NDAr
 
 def expected_sd(calibration: Calibration, signs: Signs, evidence: Floats) -> Floats:
     """Standard deviation of log1p CPM of every sample and output, (n, n_outputs)."""
-    sd = np.stack([interpolated(calibration.evidence, column, evidence) for column in calibration.sd.T], axis=1)
+    sd = interpolated(calibration.evidence, calibration.sd, evidence)
     return (sd * _widening(calibration, signs, evidence)[:, None]).astype(np.float32)
 
 

@@ -71,8 +71,12 @@ class CountHead(nn.Module, ABC):
     def log_share(self, features: Tensor, measured: Tensor | None = None) -> Tensor:
         """Log softmax shares, (n, n_measured), normalised over the features ``measured``."""
         # Columns of the product, not of the weights: their gradient would be scattered at twice the cost.
-        logits = torch.addmm(self.bias, features, self.weight)
+        logits = self.logits(features)
         return torch.log_softmax(logits if measured is None else logits[:, measured], 1)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Log shares but for a constant of each sample, (n, F)."""
+        return torch.addmm(self.bias, features, self.weight)
 
     def likelihood_parameters(self) -> list[nn.Parameter]:
         """Parameters that shares do not depend on, such as dispersions."""

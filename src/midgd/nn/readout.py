@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from midgd.nn.loops import among
+
 MILLION = 1e6
 THOUSAND = 1e3  # molecules: the scale of the counts profile
 ANY_DEPTH, DEEP = 0, 1  # the two maps from the denoised profile
@@ -79,10 +81,16 @@ class ReducedMaps(nn.Module):
         """Size of the basis."""
         return self.basis.shape[1]
 
-    def forward(self, profile: Tensor) -> list[Tensor]:
-        """log1p CPM of miRNAs by each map, (n, n_mirnas), from profiles (n, n_genes)."""
-        scores = (profile - self.mean) @ self.basis
-        return [torch.addmm(b, scores, slopes) for b, slopes in zip(self.intercepts, self.slopes, strict=True)]
+    def forward(self, profile: Tensor, weights: list[Tensor], *, overwrite: bool = False) -> Tensor:
+        """log1p CPM of miRNAs, (n, n_mirnas), from profiles (n, n_genes) and the weights of the maps, (n,) each.
+
+        With ``overwrite`` the profiles are not kept: new memory costs more than the subtraction.
+        """
+        scores = (profile.sub_(self.mean) if overwrite else profile - self.mean) @ self.basis
+        mixed = torch.cat([scores * weight[:, None] for weight in weights], 1)
+        # The maps as one: a product for each, and its mean, would each read and write all miRNAs.
+        intercepts = torch.stack(weights, 1) @ self.intercepts
+        return torch.addmm(intercepts, mixed, self.slopes.flatten(0, 1))
 
 
 class DepthMaps(nn.Module):
@@ -101,13 +109,14 @@ class DepthMaps(nn.Module):
         self.denoised = ReducedMaps(n_genes, n_mirnas, rank, 2)
         self.counts = ReducedMaps(n_genes, n_mirnas, counts_rank, 1) if counts_rank else None
 
-    def forward(self, profiles: Profiles, weights: Weights) -> Tensor:
-        """log1p CPM of miRNAs, (n, n_mirnas)."""
-        answers = self.denoised(profiles.denoised)
-        shallow, deep = answers[ANY_DEPTH], answers[DEEP]
-        if self.counts is not None and profiles.counts is not None:
-            shallow = torch.lerp(shallow, self.counts(profiles.counts)[0], weights.counts[:, None])
-        return torch.lerp(shallow, deep, weights.deep[:, None])
+    def forward(self, profiles: Profiles, weights: Weights, *, overwrite: bool = False) -> Tensor:
+        """log1p CPM of miRNAs, (n, n_mirnas); see :meth:`ReducedMaps.forward`."""
+        deep, shallow = weights.deep, 1.0 - weights.deep
+        if self.counts is None or profiles.counts is None:
+            return self.denoised(profiles.denoised, [shallow, deep], overwrite=overwrite)
+        parts = [shallow * (1.0 - weights.counts), deep]
+        of_denoised = self.denoised(profiles.denoised, parts, overwrite=overwrite)
+        return of_denoised + self.counts(profiles.counts, [shallow * weights.counts], overwrite=overwrite)
 
 
 class ProfileReadout(nn.Module):
@@ -165,6 +174,9 @@ class ProfileReadout(nn.Module):
 
         Their part of all genes is the decoder's guess where the others are missing, and would shift every gene.
         """
+        quick = among(profile, self.core_genes, scale)
+        if quick is not None:
+            return quick
         rate = profile[:, self.core_genes].expm1()
         return torch.log1p(rate * (scale / rate.sum(1, keepdim=True).clamp_min(1e-30)))
 
@@ -173,9 +185,15 @@ class ProfileReadout(nn.Module):
         counts = None if profiles.counts is None else self.core_profile(profiles.counts, THOUSAND)
         return Profiles(self.core_profile(profiles.denoised, MILLION), counts)
 
-    def forward(self, profiles: Profiles, weights: Weights, added: Tensor | None = None) -> Tensor:
-        """log1p CPM of miRNAs, (n, n_mirnas); ``added``, of the same shape, comes before values below 0 go."""
-        answer: Tensor = self.wide(profiles, weights)
-        if self.core is not None:
-            answer = torch.lerp(self.core(self.core_profiles(profiles), weights), answer, weights.all_genes)
+    def forward(
+        self, profiles: Profiles, weights: Weights, added: Tensor | None = None, *, overwrite: bool = False
+    ) -> Tensor:
+        """log1p CPM of miRNAs, (n, n_mirnas); ``added``, of the same shape, comes before values below 0 go.
+
+        With ``overwrite`` the profiles are not kept.
+        """
+        of_core = None if self.core is None else self.core(self.core_profiles(profiles), weights, overwrite=True)
+        answer: Tensor = self.wide(profiles, weights, overwrite=overwrite)
+        if of_core is not None:
+            answer = torch.lerp(of_core, answer, weights.all_genes)
         return (answer if added is None else answer + added).clamp_min(0.0)

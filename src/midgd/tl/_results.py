@@ -18,6 +18,7 @@ from midgd.infer.weights import PARTS
 from midgd.reference import Reference
 from midgd.settings import logger
 
+ROWS_AT_A_TIME = 256
 SCORE = "ood"  # column of obs of the out-of-domain score
 # Columns of obs beside it, for references that know kinds of samples.
 NEAREST = ("nearest", "nearest_probability")
@@ -52,6 +53,17 @@ def result_arrays(
     model: Reference, prediction: Prediction, level: str, units: str, with_sd: bool, sample_kind: str = "tissue"
 ) -> dict[str, NDArray[Any]]:
     """Values at a level and in units, latents, scores, nearest kinds, weights and, if asked for, deviations."""
+    # Some rows at a time: what is computed in between stays in the cache of the processor.
+    parts = [
+        _arrays(model, prediction[first : first + ROWS_AT_A_TIME], level, units, with_sd, sample_kind)
+        for first in range(0, max(1, len(prediction)), ROWS_AT_A_TIME)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _arrays(
+    model: Reference, prediction: Prediction, level: str, units: str, with_sd: bool, sample_kind: str
+) -> dict[str, NDArray[Any]]:
     values = in_units(at_level(model, prediction.share, level), units)
     ood = predict.domain_score(model, prediction, sample_kind)
     arrays: dict[str, NDArray[Any]] = {"values": values, "latent": prediction.latent, "ood": ood}

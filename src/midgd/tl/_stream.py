@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from tqdm.auto import tqdm
 
+from midgd._ahead import ahead
 from midgd.data import OVERRIDE, CountCheck, CountView, RowSource, is_dask
 from midgd.features import GeneAlignment
 from midgd.infer import Prediction, Predictor
@@ -19,6 +20,8 @@ from midgd.settings import settings
 from midgd.tl._dask import predict_blocks
 
 PROGRESS_FROM = 2_000
+# Rows at a time on a CPU: few, so that reading, inference and results of different chunks share the cores.
+ROWS = 1_024
 
 
 def pick_device(device: str) -> torch.device:
@@ -78,9 +81,10 @@ def stream(
         if is_dask(view.matrix):
             parts = predict_blocks(view, alignment, predictor, first)
         else:
-            chunks = _checked_chunks(view, alignment, batch_size)
+            some = ROWS if predictor.device.type == "cpu" else None
+            chunks = _checked_chunks(view, alignment, batch_size or some)
             unfinished = ((max(start, first), stop, rows[max(first - start, 0) :]) for start, stop, rows in chunks)
-            parts = ((start, stop, predictor(rows)) for start, stop, rows in unfinished if start < stop)
+            parts = ahead((start, stop, predictor(rows)) for start, stop, rows in unfinished if start < stop)
         for start, stop, part in parts:
             yield start, stop, part
             bar.update(stop - start)
@@ -101,11 +105,15 @@ def _checked_chunks(
 ) -> Iterator[tuple[int, int, sparse.csr_matrix]]:
     """Chunks of counts, aligned to the reference."""
     check = CountCheck(view.where, list(view.obs_names), view.trusted, view.hint, OVERRIDE)
-    for start, stop, chunk in RowSource(view.matrix, batch_size=batch_size):
-        rows = sparse.csr_matrix(chunk)  # once for both
-        check.update(rows, start)
-        yield start, stop, alignment.apply(rows)
-    check.finish()
+
+    def checked() -> Iterator[tuple[int, int, sparse.csr_matrix]]:
+        for start, stop, chunk in RowSource(view.matrix, batch_size=batch_size):
+            rows = sparse.csr_matrix(chunk)  # once for both
+            check.update(rows, start)
+            yield start, stop, alignment.apply(rows)
+        check.finish()
+
+    return ahead(checked())
 
 
 def _sum_by_group(counts: sparse.csr_matrix, codes: NDArray[np.int64], n_groups: int) -> NDArray[np.float64]:

@@ -70,9 +70,10 @@ def blocks(
         for start in range(0, len(group), BLOCK):
             rows = group[start : start + BLOCK]
             counts = torch.from_numpy(np.ascontiguousarray(mrna.counts[np.ix_(rows, genes)]))
-            log_share = decoder.log_share(torch.from_numpy(latent[rows]), "mrna")
+            head = decoder.head("mrna")
+            logits = head.logits(decoder(torch.from_numpy(latent[rows])))
             present = None if everything else index
-            yield rows, shown_by(decoder.head("mrna"), log_share, counts, present, with_counts=with_counts), index
+            yield rows, shown_by(head, logits, counts, present, with_counts=with_counts), index
 
 
 @torch.no_grad()

@@ -1,0 +1,156 @@
+r"""The arithmetic of the negative binomial head as loops over genes, for CPUs.
+
+In torch every operation of a formula reads and writes arrays of samples by genes, and that memory costs more than the
+products of matrices. In a loop a gene stays in the registers of the processor until it is done. What is computed is
+what the head, :mod:`midgd.infer.profiles` and :mod:`midgd.infer.domain` compute; tests compare them.
+"""
+
+from __future__ import annotations
+
+import functools
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+from midgd.nn.heads import CountHead, Memory, NegativeBinomialHead
+
+
+class Sums(NamedTuple):
+    """What n samples show of themselves, summed over their genes, (n,) each; see :class:`midgd.infer.profiles.Shown`.
+
+    Attributes
+    ----------
+    reliability
+        Mean over the genes present.
+    molecules
+        There would be with all genes.
+    misfit, surprise
+        See :mod:`midgd.infer.domain`.
+    """
+
+    reliability: Tensor
+    molecules: Tensor
+    misfit: Tensor
+    surprise: Tensor
+
+
+class Loops:
+    """Loops for one head; arrays are float32, on the CPU, and have their genes side by side.
+
+    Parameters
+    ----------
+    compiled
+        :mod:`midgd.nn._compiled`.
+    head
+        Negative binomial.
+    """
+
+    def __init__(self, compiled: ModuleType, head: CountHead) -> None:
+        assert isinstance(head, NegativeBinomialHead)
+        self.compiled = compiled
+        self.dispersion = head.dispersion.detach().numpy()
+
+    def log_likelihood(self, logits: Tensor, counts: Tensor, library: Tensor) -> tuple[Tensor, Tensor]:
+        r"""Log likelihood of samples, (n,), up to a constant, and its gradient by the logits of the shares, (n, G).
+
+        With :math:`p = \mathrm{softmax}(a)` and the odds :math:`o = N p / r` it is
+        :math:`L = -\sum_g x \log(1 + 1/o) + r \log(1 + o)`, as in
+        :func:`midgd.nn.heads.negative_binomial_log_prob`. Its derivative by the log means is
+        :math:`s = (x - N p) / (1 + o)`, and through the softmax :math:`\partial L / \partial a = s - p \sum_g s`.
+
+        Parameters
+        ----------
+        logits
+            (n, G); the gradient takes their place.
+        counts, library
+            (n, G) and their sums (n, 1).
+        """
+        value = logits.new_empty(len(logits))
+        of_library = library[:, 0].contiguous().numpy()
+        self.compiled.log_likelihood(logits.numpy(), counts.numpy(), of_library, self.dispersion, value.numpy())
+        return value, logits
+
+    def damped_score(self, counts: Tensor, library: Tensor, share: Tensor, out: Tensor) -> Tensor:
+        """:meth:`midgd.nn.CountHead.damped_score`, (n, G), where the shares (G,) of all samples are the same."""
+        of_library = library[:, 0].contiguous().numpy()
+        self.compiled.damped_score(counts.numpy(), of_library, share.numpy(), self.dispersion, out.numpy())
+        return out
+
+    def shown(
+        self, logits: Tensor, counts: Tensor, genes: Tensor | None, memory: Memory, *, with_counts: bool
+    ) -> tuple[Tensor, Tensor | None, Sums]:
+        """The denoised profile, (n, n_genes), the counts profile, if asked for, and sums over the genes present.
+
+        Parameters
+        ----------
+        logits
+            Of the shares of all genes of the model, (n, n_genes).
+        counts
+            Of the genes present, (n, G).
+        genes
+            Their indices, (G,); None when all are present.
+        memory
+            For the profiles.
+        with_counts
+            Whether the counts profile is asked for.
+        """
+        present = torch.ones(logits.shape[1]) if genes is None else logits.new_zeros(logits.shape[1])
+        if genes is not None:
+            present[genes] = 1.0
+            counts = torch.zeros_like(logits).index_copy_(1, genes, counts)
+        denoised, sums = memory.one, logits.new_empty(len(logits), len(Sums._fields))
+        own = memory.other if with_counts else logits.new_empty(0, 0)
+        library = counts.sum(1)
+        arrays = (logits, counts, library, present)
+        self.compiled.shown(
+            *(array.numpy() for array in arrays), self.dispersion, denoised.numpy(), own.numpy(), sums.numpy()
+        )
+        return denoised, own if with_counts else None, Sums(*sums.unbind(1))
+
+
+def among(profile: Tensor, genes: Tensor, scale: float) -> Tensor | None:
+    """See :meth:`midgd.nn.ProfileReadout.core_profile`; None where torch computes."""
+    compiled = _compiled() if _fits(profile) else None
+    if compiled is None:
+        return None
+    out = profile.new_empty(len(profile), len(genes))
+    compiled.among(profile.numpy(), genes.numpy(), scale, out.numpy())
+    return out
+
+
+def fill(source: sparse.csr_matrix, rows: slice, slots: NDArray[np.int64], counts: NDArray[Any]) -> NDArray[np.float64]:
+    """Write rows of a sparse matrix without repeated entries into slots (n,) of an array (n_slots, G); their sums."""
+    library = np.zeros(len(slots))
+    compiled = _compiled()
+    if compiled is not None:
+        of_rows = source.indptr[rows.start : rows.stop + 1]
+        compiled.fill(source.data, source.indices, of_rows, slots, counts, library)
+    else:
+        counts[slots] = source[rows].toarray()
+        library += counts[slots].sum(1, dtype=np.float64)
+    return library
+
+
+def _fits(array: Tensor) -> bool:
+    return array.device.type == "cpu" and array.dtype == torch.float32 and not array.requires_grad
+
+
+def loops_for(head: CountHead) -> Loops | None:
+    """Loops for a head; None where torch computes: other likelihoods, precisions and devices, and without numba."""
+    compiled = _compiled() if type(head) is NegativeBinomialHead and _fits(head.bias.detach()) else None
+    return None if compiled is None else Loops(compiled, head)
+
+
+@functools.cache
+def _compiled() -> ModuleType | None:
+    """The compiled loops, or None where numba cannot be imported, as with a numpy that is too new for it."""
+    try:
+        from midgd.nn import _compiled as compiled  # numba takes a third of a second to import
+    except ImportError:
+        return None
+    return compiled
