@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 
 from midgd._files import new_file
-from midgd.pl._figure import save_figure
+from midgd.pl.figure import save_figure
 from midgd.settings import logger
 
 LABELS = "bulk_labels"

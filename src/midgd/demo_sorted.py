@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from midgd.pl._figure import BLUE, VERMILION
+from midgd.pl.figure import BLUE, VERMILION
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

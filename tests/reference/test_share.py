@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import zipfile
@@ -19,24 +18,13 @@ import pytest
 from werkzeug import Response
 
 import midgd.tl
-from midgd.datasets import _http
 from midgd.reference import Reference, load, pull, push_to_hub, share
 from midgd.reference.store import CARD, WEIGHTS
-from midgd.settings import settings
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(settings, "data_dir", tmp_path / "cache")
-    monkeypatch.setattr(_http, "BACKOFF", 0.0)
-    return settings.data_dir / "references"
-
-
-@pytest.fixture
-def nowhere():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+def cache(cache):
+    return cache / "references"
 
 
 def zipped(*entries: tuple[str, bytes]) -> bytes:

@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 import pandas as pd
 
 from midgd._checks import list_of, matching, record, text, whole
-from midgd.datasets import _http
-from midgd.datasets._fetch import Checksum, fetch_json, get_file, safe_name
+from midgd.download import http
+from midgd.download.fetch import Checksum, fetch_json, get_file, safe_name
 from midgd.settings import logger, settings
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def download_files(files: pd.DataFrame, folder: Path, base_url: str, n_workers: 
     local = threading.local()
 
     def start() -> None:
-        local.session = _http.http_session()  # a session is not made for several threads
+        local.session = http.http_session()  # a session is not made for several threads
 
     def get(file: pd.Series) -> None:
         checksum = Checksum("md5", file["md5sum"].lower())

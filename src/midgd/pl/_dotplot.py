@@ -8,9 +8,9 @@ import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from midgd.pl._figure import DIVERGING, GREY, SEQUENTIAL, drawing, finish, scale, small
 from midgd.pl._grid import color_bar, grid_axes, name_axes, z_scores
-from midgd.pl._values import accuracy, group_means, groups, named, result_of, trust
+from midgd.pl.figure import DIVERGING, GREY, SEQUENTIAL, drawing, finish, scale, small
+from midgd.pl.values import accuracy, group_means, groups, named, result_of, trust
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,8 +9,8 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from midgd.metrics import per_feature_correlation
-from midgd.pl._figure import BLUE, COLUMN, GREY, PALETTE, drawing, finish, new_figure, scale, small
-from midgd.pl._values import groups, outside, result_of
+from midgd.pl.figure import BLUE, COLUMN, GREY, PALETTE, drawing, finish, new_figure, scale, small
+from midgd.pl.values import groups, outside, result_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -145,7 +145,7 @@ def load_url(url: str, sha256: str | None = None) -> Reference:
     ConnectionError
         If the address cannot be read; says where to put the file by hand.
     """
-    from midgd.datasets._fetch import fetch
+    from midgd.download.fetch import fetch
 
     address, fragment = urldefrag(url)
     digest = (sha256 or fragment.removeprefix("sha256=")).lower().removeprefix("sha256:")

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from midgd import pl
 from midgd._text import one_line
 from midgd.infer.domain import OUTSIDE
-from midgd.pl._figure import BLUE, COLUMN, drawing, new_figure
-from midgd.pl._matrix import standing_out
-from midgd.pl._values import accuracy, group_means, groups, outside, trust
+from midgd.pl.figure import BLUE, COLUMN, drawing, new_figure
+from midgd.pl.values import accuracy, group_means, groups, outside, standing_out, trust
 from midgd.report import _facts
 from midgd.report._page import figure, listed, notes, paragraph, percent, table
 

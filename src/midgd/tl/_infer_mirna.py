@@ -11,16 +11,7 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from midgd.data import CountView, read_counts
-from midgd.features import align_genes
-from midgd.infer import InferenceOptions, Prediction, Predictor
-from midgd.infer.domain import OUTSIDE
-from midgd.infer.predict import in_units, sample_kind_of
-from midgd.reference import Reference, load
-from midgd.settings import logger
-from midgd.tl._modality import is_mudata, mrna_of
-from midgd.tl._output import PartialOutput
-from midgd.tl._results import (
+from midgd.adata.results import (
     Details,
     check_key,
     judged_as,
@@ -31,7 +22,16 @@ from midgd.tl._results import (
     result_uns,
     write_obsm,
 )
-from midgd.tl._stream import Groups, pick_device, predict_groups, stream
+from midgd.adata.stream import Groups, pick_device, predict_groups, stream
+from midgd.data import CountView, read_counts
+from midgd.features import align_genes
+from midgd.infer import InferenceOptions, Prediction, Predictor
+from midgd.infer.domain import OUTSIDE
+from midgd.infer.predict import in_units, sample_kind_of
+from midgd.reference import Reference, load
+from midgd.settings import logger
+from midgd.tl._modality import is_mudata, mrna_of
+from midgd.tl._output import PartialOutput
 
 if TYPE_CHECKING:
     from mudata import MuData

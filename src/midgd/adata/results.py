@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from midgd import __version__
 from midgd.features import GeneReport
 from midgd.infer import predict
-from midgd.infer.predict import Prediction, at_level, in_units
+from midgd.infer.predict import Prediction, at_level, in_units, log1p_cpm_of
 from midgd.infer.weights import PARTS
 from midgd.reference import Reference
 from midgd.settings import logger
@@ -112,6 +112,16 @@ def result_uns(key: str, uns: Mapping[str, Any]) -> dict[str, Any]:
 def is_result(uns: object) -> bool:
     """Whether an entry of ``uns`` is about a result of this package."""
     return isinstance(uns, Mapping) and "midgd_version" in uns
+
+
+def units_of(uns: Mapping[str, Any]) -> str:
+    """Units of a result, from its ``uns``; those of a default call where they were lost."""
+    return str(uns.get("params", {}).get("units", "log1p_cpm"))
+
+
+def log_cpm(mirna: AnnData, key: str) -> NDArray[np.float32]:
+    """Values of an AnnData of miRNAs as natural log1p CPM, whatever their units."""
+    return log1p_cpm_of(np.asarray(mirna.X, dtype=np.float32), units_of(mirna.uns.get(key, {})))
 
 
 def latent_key(key: str) -> str:

@@ -79,10 +79,12 @@ class BoundedAdapter(HTTPAdapter):
         super().__init__(**options)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        """As requests does, with connections that know the deadline."""
         super().init_poolmanager(*args, **options)
         self.poolmanager.pool_classes_by_scheme = self._pools()
 
     def proxy_manager_for(self, *args: Any, **options: Any) -> Any:
+        """As requests does, with connections that know the deadline."""
         manager = super().proxy_manager_for(*args, **options)
         manager.pool_classes_by_scheme = self._pools()
         return manager

@@ -11,9 +11,8 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from midgd import get
+from midgd.adata.results import NEAREST, SCORE, is_result, log_cpm
 from midgd.infer.domain import OUTSIDE
-from midgd.nn.readout import MILLION
-from midgd.tl._results import NEAREST, SCORE, is_result
 
 POOR = 0.3  # held-out correlation below which a miRNA hardly follows from mRNA
 BULK, SHALLOW = "spearman_bulk", "spearman_umi_1000"
@@ -56,7 +55,7 @@ def result_of(adata: AnnData, key: str, names: Sequence[str] | None = None) -> A
             obsm[key] = table[_known(names, table.columns)]
             chosen = AnnData(obs=adata.obs, obsm=obsm, uns=adata.uns)
         result = get.mirna(chosen, key)
-    result.X = _log_cpm(result, key)
+    result.X = log_cpm(result, key)
     return result
 
 
@@ -69,14 +68,6 @@ def _known(names: Sequence[str], columns: pd.Index) -> list[str]:
         )
         raise KeyError(f"{unknown[0]!r} is not among the {len(columns):,} inferred miRNAs.{meant}")
     return list(dict.fromkeys(names))
-
-
-def _log_cpm(mirna: AnnData, key: str) -> NDArray[np.float32]:
-    values = np.asarray(mirna.X, dtype=np.float32)
-    units = mirna.uns.get(key, {}).get("params", {}).get("units", "log1p_cpm")
-    if units == "log1p_cpm":
-        return values
-    return np.log1p(values * np.float32(MILLION if units == "share" else 1.0))
 
 
 def column(adata: AnnData, name: str, what: str) -> pd.Series:
@@ -129,6 +120,13 @@ def group_means(mirna: AnnData, labels: pd.Categorical) -> pd.DataFrame:
     """Mean log CPM, groups x miRNAs, in the order of the groups."""
     means = mirna.to_df().groupby(pd.CategoricalIndex(labels), observed=True).mean()
     return means.loc[list(labels.categories)]
+
+
+def standing_out(means: pd.DataFrame, group: str, min_cpm: float = 100.0) -> pd.Series:
+    """By how much miRNAs exceed the mean of the other groups, those that do and are abundant, largest first."""
+    excess = means.loc[group] - means.drop(index=group).mean()
+    chosen = excess[(means.loc[group] >= np.log1p(min_cpm)) & (excess > 0)]
+    return chosen.sort_values(ascending=False, kind="stable")
 
 
 def accuracy(mirna: AnnData, key: str, depth: str | None = None) -> tuple[pd.Series, str]:

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 from tqdm.auto import tqdm
 
+from midgd.adata.blocks import predict_blocks
+from midgd.adata.obs import column
 from midgd.data import OVERRIDE, CountCheck, CountView, RowSource, is_dask
 from midgd.features import GeneAlignment
 from midgd.infer import Prediction, Predictor
 from midgd.settings import settings
-from midgd.tl._dask import predict_blocks
 
 PROGRESS_FROM = 2_000
 
@@ -46,9 +47,8 @@ class Groups:
     @classmethod
     def from_obs(cls, obs: pd.DataFrame, groupby: str) -> Groups:
         """From a column of ``obs``."""
-        if groupby not in obs:
-            raise KeyError(f"groupby={groupby!r} is not a column of obs; it has {list(obs.columns)}.")
-        codes, names = pd.factorize(obs[groupby].astype(str).where(obs[groupby].notna()), sort=True)
+        values = column(obs, groupby, "groupby")
+        codes, names = pd.factorize(values.astype(str).where(values.notna()), sort=True)
         if (codes < 0).any():
             raise ValueError(
                 f"obs[{groupby!r}] is missing for {(codes < 0).sum():,} of {len(obs):,} cells; fill it in or drop them."

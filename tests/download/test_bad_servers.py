@@ -14,8 +14,9 @@ import pytest
 from werkzeug.wrappers import Response
 
 from midgd._checks import list_of, record, whole
-from midgd.datasets import _fetch, _http
-from midgd.datasets._fetch import fetch, fetch_json
+from midgd.download import fetch as fetching
+from midgd.download import http
+from midgd.download.fetch import fetch, fetch_json
 
 BODY = bytes(range(256)) * 40
 SHA = hashlib.sha256(BODY).hexdigest()
@@ -89,7 +90,7 @@ DRIPS = {
 @pytest.mark.parametrize("drip", DRIPS.values(), ids=DRIPS)
 def test_slow_drips_end(raw, cache, monkeypatch, drip, known_hash):
     """No read waits long, yet the whole would never end."""
-    monkeypatch.setattr(_http, "START", 0.4)
+    monkeypatch.setattr(http, "START", 0.4)
     began = time.monotonic()
     with pytest.raises((ConnectionError, ValueError)):
         fetch(raw(drip), known_hash=known_hash, folder=cache)
@@ -125,7 +126,7 @@ ENDLESS = {
 @pytest.mark.parametrize("known_hash", [SHA, None])
 @pytest.mark.parametrize("answer", ENDLESS.values(), ids=ENDLESS)
 def test_endless_bodies_end_with_little_memory(raw, cache, monkeypatch, outcome, answer, known_hash):
-    monkeypatch.setattr(_fetch, "MAX_JSON", 3 << 20)
+    monkeypatch.setattr(fetching, "MAX_JSON", 3 << 20)
     url = raw(answer)
     for action in (
         lambda: fetch(url, known_hash=known_hash, folder=cache, longest=3 << 20),

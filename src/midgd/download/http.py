@@ -12,7 +12,7 @@ from midgd.settings import settings
 if TYPE_CHECKING:
     import requests
 
-    from midgd.datasets._deadline import Deadline
+    from midgd.download.deadline import Deadline
 
 RETRIES = 4
 BACKOFF = 0.5  # seconds; doubles with every further attempt
@@ -33,7 +33,7 @@ def http_session() -> requests.Session:
     import requests
     from urllib3.util import Retry
 
-    from midgd.datasets._deadline import BoundedAdapter, Deadline
+    from midgd.download.deadline import BoundedAdapter, Deadline
 
     retry = Retry(
         total=RETRIES,

@@ -8,8 +8,9 @@ import pytest
 from werkzeug.wrappers import Response
 
 from midgd._checks import record
-from midgd.datasets import _fetch, _http
-from midgd.datasets._fetch import fetch, fetch_json, safe_name
+from midgd.download import fetch as fetching
+from midgd.download import http
+from midgd.download.fetch import fetch, fetch_json, safe_name
 
 BODY = bytes(range(256)) * 40
 SHA = "sha256:" + hashlib.sha256(BODY).hexdigest()
@@ -87,7 +88,7 @@ def test_cut_transfer_without_checksum_leaves_nothing(httpserver, cache):
 
 
 def test_cut_transfer_with_checksum_goes_on_in_the_next_call(httpserver, cache, monkeypatch):
-    monkeypatch.setattr(_http, "RETRIES", 0)
+    monkeypatch.setattr(http, "RETRIES", 0)
     httpserver.expect_ordered_request("/file.bin").respond_with_handler(broken)
     httpserver.expect_ordered_request("/file.bin").respond_with_handler(rest)
     with pytest.raises(ConnectionError, match="by hand"):
@@ -142,7 +143,7 @@ def test_unsafe_names(name):
 
 
 def test_json_is_kept_for_later(httpserver, nowhere, cache, caplog, monkeypatch):
-    monkeypatch.setattr(_fetch.logger, "propagate", True)
+    monkeypatch.setattr(fetching.logger, "propagate", True)
     target = cache / "deep" / "answer.json"
     httpserver.expect_request("/q", method="POST", json={"a": 1}).respond_with_json({"b": [2]})
     assert fetch_json(httpserver.url_for("/q"), target, check=ANY, payload={"a": 1}) == {"b": [2]}

@@ -15,7 +15,7 @@ from midgd._checks import Check, read_json
 from midgd._file_names import is_plain_name
 from midgd._files import clear_up, locked, move, named_errors, sync, temporary, write_atomic
 from midgd._text import one_line, shown
-from midgd.datasets._http import MAX_BYTES, NotTheFile, ask, download, http_session
+from midgd.download.http import MAX_BYTES, NotTheFile, ask, download, http_session
 from midgd.settings import logger
 
 if TYPE_CHECKING:
