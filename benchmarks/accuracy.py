@@ -22,11 +22,10 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from dev_data import Pairs, load_pairs
 
-from midgd.metrics import per_feature_correlation, within_group_correlation
-from midgd.reference import Reference
+from midgd.metrics import expressed, per_feature_correlation, within_group_correlation
+from midgd.reference import Reference, minimal_card
 from midgd.train import Modality, Mosaic, fit, fit_readout
 from midgd.train.calibrate import predict_held_out
-from midgd.train.initialise import log1p_cpm
 from midgd.train.recipe import N_COMPONENTS, SPEC
 from midgd.train.thinning import thin
 
@@ -68,10 +67,9 @@ class Scorer:
     """Truth, what of it counts, and the table of scores."""
 
     def __init__(self, train: Mosaic, test: Mosaic, cohort: np.ndarray) -> None:
-        rpm = [np.expm1(log1p_cpm(Modality.from_mask(part["mirna"].counts))) for part in (train, test)]
-        self.scored = (rpm[0] > 1).mean(0) > 0.1
-        self.truth = np.where(test["mirna"].measured, log1p_cpm(test["mirna"]), np.nan)
-        measured = np.where(train["mirna"].measured, log1p_cpm(train["mirna"]), np.nan)
+        self.scored = expressed(Modality.from_mask(train["mirna"].counts).log_cpm)
+        self.truth = np.where(test["mirna"].measured, test["mirna"].log_cpm, np.nan)
+        measured = np.where(train["mirna"].measured, train["mirna"].log_cpm, np.nan)
         self.train_target = np.where(np.isnan(measured), np.nanmean(measured, 0), measured)
         self.cohort = cohort
         self.rows: list[dict[str, object]] = []
@@ -103,9 +101,8 @@ class Scorer:
 def fit_reference(pairs: Pairs, mosaic: Mosaic) -> Reference:
     fitted = fit(mosaic, SPEC, n_components=N_COMPONENTS)
     readout = fit_readout(fitted.decoder, fitted.prior, mosaic).readout
-    names = {"name": pairs.stem_loops, "accession": [""] * len(pairs.stem_loops)}
-    genes = {"symbol": pairs.genes, "ensembl": [""] * len(pairs.genes)}
-    return Reference({"name": "benchmark", "genes": genes, "mirnas": names}, fitted.decoder, fitted.prior, readout)
+    card = minimal_card("benchmark", pairs.genes, pairs.stem_loops)
+    return Reference(card, fitted.decoder, fitted.prior, readout)
 
 
 def ridge(

@@ -25,9 +25,8 @@ from dev_data import load_pairs
 import midgd
 from midgd.infer import InferenceOptions, Prediction, Predictor
 from midgd.infer.predict import in_units
-from midgd.metrics import per_feature_correlation
+from midgd.metrics import expressed, per_feature_correlation
 from midgd.reference import Reference
-from midgd.train.initialise import log1p_cpm
 from midgd.train.thinning import thin
 
 DEPTHS = {"bulk": (None, 1), "10,000": (10_000.0, 2), "2,000": (2_000.0, 4), "1,000": (1_000.0, 4)}
@@ -44,8 +43,8 @@ EXACT = InferenceOptions(tolerance=1e-8)
 def main() -> None:
     pairs = load_pairs()
     rows = pairs.split("test") & (pairs.obs["table"] == "tcga_counts_full").to_numpy()
-    mrna, truth = pairs.mosaic.take(rows)["mrna"].counts, log1p_cpm(pairs.mosaic.take(rows)["mirna"])
-    scored = (np.expm1(truth) > 1).mean(0) > 0.1
+    mrna, truth = pairs.mosaic.take(rows)["mrna"].counts, pairs.mosaic.take(rows)["mirna"].log_cpm
+    scored = expressed(truth)
     reference, table = midgd.reference.load("default"), []
     for depth, (library, copies) in DEPTHS.items():
         counts = np.concatenate([thin(mrna, library, np.random.default_rng(seed)) for seed in range(copies)])

@@ -26,7 +26,7 @@ from strangers import HALVES, THINNED, Half, strangers
 from train_reference import BothLevels, base_card
 
 from midgd.infer.domain import out_of_domain
-from midgd.infer.uncertainty import LEVELS, expected_sd, n_deviations
+from midgd.infer.uncertainty import TAIL_PARTS, expected_sd, n_deviations
 from midgd.metrics import auroc
 from midgd.reference import Calibration, load
 from midgd.train import HeldOut, Modality, Mosaic, calibrate
@@ -72,7 +72,7 @@ def coverage(sets: Sets, kind: str) -> Iterator[dict]:
                 found = answered(held_out, depth, np.random.default_rng(2))
                 deviations = np.abs(found.error) / expected_sd(calibration, found.signs, found.evidence)
                 deviations = deviations[np.isfinite(deviations)]
-                for level in LEVELS:
+                for level in TAIL_PARTS:
                     inside = float((deviations <= n_deviations(level, calibration.tails)).mean())
                     which = "strangers" if held_out.strangers else "known"
                     yield {"kind": kind, "which": which, "counts": depth or np.inf, "level": level, "inside": inside}

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from midgd.bench.data import PairedData, evaluated, load, load_splits, split
+from midgd.bench.data import PairedData, each_once, evaluated, load, load_splits, split
 
 
 def test_missing_folder_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,3 +79,9 @@ def test_evaluated_counts_reads_per_million() -> None:
 def test_unknown_table(dev_data: Path) -> None:
     with pytest.raises(KeyError, match="unknown table 'x'"):
         load("x", dev_data)
+
+
+def test_every_sample_comes_from_its_first_table(dev_data: Path) -> None:
+    full = load("full", dev_data)
+    first, second = each_once([full.subset(np.arange(60)), full])
+    assert len(first) == 60 and second.obs.index.equals(full.obs.index[60:])

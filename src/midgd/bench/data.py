@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from midgd.metrics import log1p_cpm
+from midgd.metrics import expressed, log1p_cpm
 
 ENV = "MIDGD_DEV_DATA"
 #: name of a table -> folder, gene file (none for miRNA alone), miRNA file
@@ -28,6 +29,8 @@ TABLES: dict[str, tuple[str, str | None, str]] = {
     "mirna-only": ("tcga_mirna_only", None, "mirna_stemloop.h5ad"),
     "mature-only": ("tcga_mirna_only", None, "mirna_mature.h5ad"),
 }
+#: Tables of pairs that overlap in their samples, the one with most genes first.
+PAIRED = ("full", "rsem", "common")
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,10 +147,30 @@ def split(data: PairedData, splits: pd.Series, name: str) -> PairedData:
     return data.subset((data.obs["patient"].astype(str).map(splits) == name).to_numpy())
 
 
+def each_once(tables: Iterable[PairedData]) -> list[PairedData]:
+    """Every sample once, from the first table that has it.
+
+    Parameters
+    ----------
+    tables
+        Tables that overlap in their samples, the best first.
+
+    Returns
+    -------
+    The same tables in the same order, each without the samples of those before it.
+    """
+    taken: set[str] = set()
+    fresh = []
+    for table in tables:
+        names = table.obs.index.astype(str)
+        fresh.append(table.subset(~names.isin(taken)))
+        taken |= set(names)
+    return fresh
+
+
 def evaluated(train: PairedData) -> NDArray[np.bool_]:
     """Which miRNAs are scored: above 1 read per million in more than 10 % of the training samples."""
-    total = np.maximum(train.y.sum(axis=1, keepdims=True), 1)
-    return np.asarray((train.y * (1e6 / total) > 1).mean(axis=0) > 0.1)
+    return expressed(train.log_cpm)
 
 
 def _positions(have: pd.Index, want: pd.Index, what: str) -> NDArray[np.intp]:

@@ -23,8 +23,8 @@ from midgd.pl import benchmark
 from midgd.settings import logger
 from midgd.settings import settings as options
 
-#: levels at which intervals are scored
-LEVELS = (0.5, 0.9)
+#: Parts of the measured values that an interval promises to hold, at which intervals are scored.
+INTERVALS = (0.5, 0.9)
 
 
 def run(
@@ -145,7 +145,7 @@ def _infer(arm: Arm, setting: Setting, seconds: dict[str, float], seed: int) -> 
         )
     intervals = {}
     if isinstance(arm, IntervalArm):
-        intervals = {level: arm.predict_interval(test.x, present, level) for level in LEVELS}
+        intervals = {level: arm.predict_interval(test.x, present, level) for level in INTERVALS}
     return Answered(test.log_cpm, predicted, test.obs, seconds[arm.name], seconds_predict, intervals)
 
 

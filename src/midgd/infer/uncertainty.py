@@ -20,8 +20,8 @@ from scipy.stats import norm
 from midgd.infer.domain import Floats, Signs, interpolated
 from midgd.reference.reference import Calibration
 
-#: Levels of central intervals at which ``tails`` are measured.
-LEVELS = (0.5, 0.8, 0.9, 0.95)
+#: Parts of the errors that central intervals hold, for which ``tails`` are measured.
+TAIL_PARTS = (0.5, 0.8, 0.9, 0.95)
 # Nats of ambiguity up to which a sample is nearly of one kind.
 NEARLY_ONE = 0.5
 # Surprise beyond which it says no more: three of four molecules are of genes that were not expected.
@@ -59,11 +59,11 @@ def n_deviations(level: float, tails: NDArray[np.floating] | None) -> float:
     level
         Between 0 and 1.
     tails
-        Deviations at :data:`LEVELS`; None for Gaussian errors. Between and beyond them it is in proportion to what a
-        Gaussian has.
+        Deviations at :data:`TAIL_PARTS`; None for Gaussian errors. Between and beyond them it is in proportion to what
+        a Gaussian has.
     """
     gaussian = norm.ppf((1.0 + level) / 2.0)
     if tails is None:
         return float(gaussian)
-    known = norm.ppf((1.0 + np.array(LEVELS)) / 2.0)
+    known = norm.ppf((1.0 + np.array(TAIL_PARTS)) / 2.0)
     return float(gaussian * np.interp(gaussian, known, np.asarray(tails) / known))

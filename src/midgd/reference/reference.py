@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,33 @@ Card = dict[str, Any]
 
 # In 2,438 samples of TCGA the arms of a stem-loop together have 1.00 (median) to 1.05 times its counts per million.
 NOISE = 1.05
+
+
+def minimal_card(name: str, genes: Iterable[str], mirnas: Iterable[str]) -> Card:
+    """The least that a card says: no ids of genes, no accessions of miRNAs.
+
+    Parameters
+    ----------
+    name
+        Name of the reference.
+    genes, mirnas
+        Symbols of the genes and names of the miRNAs, in the order of the model's outputs.
+
+    Returns
+    -------
+    The card of a :class:`Reference`.
+
+    Examples
+    --------
+    >>> minimal_card("mine", ["TP53"], ["hsa-mir-21"])["mirnas"]
+    {'name': ['hsa-mir-21'], 'accession': ['']}
+    """
+    symbols, names = list(genes), list(mirnas)
+    return {
+        "name": name,
+        "genes": {"symbol": symbols, "ensembl": [""] * len(symbols)},
+        "mirnas": {"name": names, "accession": [""] * len(names)},
+    }
 
 
 @dataclass(frozen=True)

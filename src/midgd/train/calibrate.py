@@ -11,9 +11,8 @@ from scipy.optimize import minimize
 
 from midgd.infer.domain import Signs
 from midgd.infer.predict import Prediction, Predictor, in_units
-from midgd.infer.uncertainty import LEVELS, conditions, expected_sd
+from midgd.infer.uncertainty import TAIL_PARTS, conditions, expected_sd
 from midgd.reference.reference import Calibration, Reference
-from midgd.train.initialise import log1p_cpm
 from midgd.train.mosaic import Mosaic
 from midgd.train.thinning import thin
 
@@ -104,7 +103,7 @@ def answered(held_out: HeldOut, depth: float | None, rng: np.random.Generator) -
     mosaic = held_out.mosaic
     paired = mosaic.take(mosaic["mrna"].present & mosaic["mirna"].present)
     levels = [paired["mirna"]] if held_out.reference.arms is None else [paired["mirna"], paired["mature"]]
-    truth, measured = np.hstack([log1p_cpm(m) for m in levels]), np.hstack([m.measured for m in levels])
+    truth, measured = np.hstack([m.log_cpm for m in levels]), np.hstack([m.measured for m in levels])
     prediction = predict_held_out(held_out.reference, paired, depth, rng)
     error = np.where(measured, in_units(prediction.share, "log1p_cpm") - truth, np.nan)
     return Answered(prediction, error.astype(np.float32), held_out.strangers)
@@ -167,7 +166,7 @@ def _mean_square(calibration: Calibration, group: Answered) -> NDArray[np.float6
 
 
 def _tails(calibration: Calibration, groups: Sequence[Answered]) -> Floats:
-    """Standard deviations that hold the part :data:`~midgd.infer.uncertainty.LEVELS` of all errors."""
+    """Standard deviations that hold the part :data:`~midgd.infer.uncertainty.TAIL_PARTS` of all errors."""
     deviations, weights = [], []
     for group, weight in zip(groups, _weights(groups), strict=True):
         sd = expected_sd(calibration, group.signs, group.evidence)
@@ -176,7 +175,7 @@ def _tails(calibration: Calibration, groups: Sequence[Answered]) -> Floats:
         weights.append(np.full(len(own), weight * len(group.error) / max(len(own), 1)))
     order = np.argsort(np.concatenate(deviations))
     below = np.cumsum(np.concatenate(weights)[order])
-    positions = np.searchsorted(below, np.array(LEVELS) * below[-1])
+    positions = np.searchsorted(below, np.array(TAIL_PARTS) * below[-1])
     return np.concatenate(deviations)[order][np.minimum(positions, len(order) - 1)].astype(np.float32)
 
 

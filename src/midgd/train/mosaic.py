@@ -7,10 +7,12 @@ likelihood of a row run over the features of its pattern only.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 
@@ -50,6 +52,31 @@ class Modality:
         patterns, pattern = np.unique(measured, axis=0, return_inverse=True)
         return cls(np.asarray(counts, np.float32), patterns, pattern.reshape(-1).astype(np.int64))
 
+    @classmethod
+    def stack(cls, tables: Iterable[tuple[NDArray[Any], pd.Index]], features: pd.Index) -> Modality:
+        """From tables one below the other, by the names of their columns.
+
+        Parameters
+        ----------
+        tables
+            Counts (n, n_columns) and the names of the columns, of each table.
+        features
+            Names of the features of the result, in its order. What a table does not list was not measured in it.
+
+        Returns
+        -------
+        The rows of all tables, in their order; 0 where not measured.
+        """
+        counts, measured = [], []
+        for values, names in tables:
+            position = names.get_indexer(features)
+            known = position >= 0
+            placed = np.zeros((len(values), len(features)), np.float32)
+            placed[:, known] = values[:, position[known]]
+            counts.append(placed)
+            measured.append(np.repeat(known[None], len(placed), 0))
+        return cls.from_mask(np.concatenate(counts), np.concatenate(measured))
+
     @property
     def n_features(self) -> int:
         """Number of genes or miRNAs."""
@@ -64,6 +91,13 @@ class Modality:
     def measured(self) -> NDArray[np.bool_]:
         """(n_samples, n_features) mask."""
         return self.patterns[self.pattern]
+
+    @property
+    def log_cpm(self) -> NDArray[np.float32]:
+        """(n_samples, n_features) log1p counts per million of the measured features; 0 where not measured."""
+        # Like midgd.metrics.log1p_cpm, but in float32: a matrix of all genes is large.
+        counts = np.where(self.measured, self.counts, 0.0)
+        return np.log1p(counts / np.maximum(counts.sum(1, keepdims=True), 1e-9) * 1e6).astype(np.float32)
 
     def groups(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
         """Split rows by pattern: pairs of (positions within ``rows``, indices of the measured features)."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from midgd.nn import Decoder, GaussianMixture, KindExperts, ProfileReadout
 from midgd.nn.readout import MILLION, THOUSAND, ReducedMaps
 from midgd.train.cells import CellOptions, completed, draw_droplets, draw_mixtures, droplet_shifts, on_panel, shifted
-from midgd.train.initialise import MIN_COMMON, log1p_cpm
+from midgd.train.initialise import MIN_COMMON
 from midgd.train.kinds import fit_kinds
 from midgd.train.labels import SampleLabels
 from midgd.train.mature import MatureLevel
@@ -38,7 +38,7 @@ from midgd.train.thinning import thin
 Floats = NDArray[np.float32]
 
 # Blocks of outputs, by the modality that they are learned from.
-LEVELS = ("mirna", "mature")
+MIRNA_MODALITIES = ("mirna", "mature")
 
 
 @dataclass(frozen=True)
@@ -230,10 +230,10 @@ def _targets(decoder: Decoder, paired: Mosaic, latent: Floats, mature_level: Mat
     """log1p CPM of all outputs, (n, M)."""
     # A miRNA that a source did not measure is completed by the decoder.
     decoded = torch.log1p(decoder.log_share(torch.from_numpy(latent), "mirna").exp() * MILLION).numpy()
-    stem = np.where(paired["mirna"].measured, log1p_cpm(paired["mirna"]), decoded)
+    stem = np.where(paired["mirna"].measured, paired["mirna"].log_cpm, decoded)
     if mature_level is None:
         return stem
-    return np.hstack([stem, np.where(paired["mature"].measured, log1p_cpm(paired["mature"]), mature_level(stem))])
+    return np.hstack([stem, np.where(paired["mature"].measured, paired["mature"].log_cpm, mature_level(stem))])
 
 
 def _fit_kinds(
@@ -259,7 +259,7 @@ def _smooth_levels(
 ) -> None:
     """Smooth the outputs of every level (in place), after all its known profiles."""
     start = 0
-    for level, own in zip(LEVELS, paired, strict=True):
+    for level, own in zip(MIRNA_MODALITIES, paired, strict=True):
         if own.shape[1] and len(own) > 1:
             profiles, features = known_profiles(unpaired.get(level), own)
             smooth(readout, profiles, start + features, noise)

@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from midgd.nn import ProfileReadout
 from midgd.nn.readout import DEEP
-from midgd.train.initialise import log1p_cpm
 from midgd.train.mosaic import Modality
 from midgd.train.ridge import Floats, LinearMap
 
@@ -31,7 +30,7 @@ def known_profiles(unpaired: Modality | None, own: Floats) -> tuple[Floats, NDAr
         return own, np.arange(own.shape[1])
     more = unpaired.take(np.flatnonzero(unpaired.present))
     features = np.flatnonzero(more.measured.all(0))
-    return np.concatenate([own[:, features], log1p_cpm(more)[:, features]]), features
+    return np.concatenate([own[:, features], more.log_cpm[:, features]]), features
 
 
 def smoother(profiles: Floats, noise: float) -> LinearMap:

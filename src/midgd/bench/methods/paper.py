@@ -40,7 +40,7 @@ class Paper:
         import torch
 
         from midgd.nn import Decoder, DecoderSpec, GaussianMixture
-        from midgd.reference import Reference
+        from midgd.reference import Reference, minimal_card
 
         torch.manual_seed(seed)
         spec = DecoderSpec(
@@ -53,11 +53,7 @@ class Paper:
         }
         self._descend(torch.zeros(len(train.x), N_LATENT, requires_grad=True), np.random.default_rng(seed))
         self.train_genes_ = train.genes
-        card = {
-            "name": self.name,
-            "genes": {"symbol": list(train.genes), "ensembl": [""] * len(train.genes)},
-            "mirnas": {"name": list(train.mirnas), "accession": [""] * len(train.mirnas)},
-        }
+        card = minimal_card(self.name, train.genes, train.mirnas)
         modules = (self.decoder.eval().requires_grad_(False), self.prior.requires_grad_(False))
         self.reference_ = Reference(card, *modules)
         del self.counts

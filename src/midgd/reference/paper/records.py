@@ -11,7 +11,7 @@ from torch import Tensor
 from midgd._text import shown
 
 # The paper's models have some 50 modules, 6 deep. What a reader does for each must stay cheap.
-MAX_NODES, MAX_LEVELS, MAX_NAME = 20_000, 40, 200
+MAX_NODES, MAX_NESTED, MAX_NAME = 20_000, 40, 200
 MAX_DIMENSIONS, MAX_NUMBER = 8, 1 << 48
 # Values that a model may be made of, for each value in the file; shared weights and padding may need some more.
 MAX_COPIES, FREE_VALUES = 8, 1 << 24
@@ -130,8 +130,8 @@ def walk(root: Record) -> Iterator[tuple[str, Record | TensorRecord]]:
         for name, child in reversed(_children(value)):
             if isinstance(child, Record | TensorRecord | dict | list | tuple) and id(child) not in seen:
                 seen.add(id(child))
-                if len(seen) > MAX_NODES or level >= MAX_LEVELS:
-                    raise ValueError(f"More than {MAX_NODES:,} parts, or more than {MAX_LEVELS} levels of them.")
+                if len(seen) > MAX_NODES or level >= MAX_NESTED:
+                    raise ValueError(f"More than {MAX_NODES:,} parts, or more than {MAX_NESTED} levels of them.")
                 stack.append((f"{path}.{str(name)[:MAX_NAME]}".lstrip("."), level + 1, child))
 
 
