@@ -26,8 +26,8 @@ from midgd.metrics import expressed, per_feature_correlation, within_group_corre
 from midgd.reference import Reference, minimal_card
 from midgd.train import Modality, Mosaic, fit, fit_readout
 from midgd.train.calibrate import predict_held_out
+from midgd.train.downsampling import downsample
 from midgd.train.recipe import N_COMPONENTS, SPEC
-from midgd.train.thinning import thin
 
 DEPTHS = (None, 10_000.0, 1_000.0)
 ALPHAS = np.logspace(-4, 0, 9)
@@ -125,8 +125,8 @@ def ridge(
 
 
 def profile(counts: np.ndarray, depth: float | None, seed: int) -> np.ndarray:
-    thinned = thin(counts, depth, np.random.default_rng(seed))
-    return np.log1p(thinned / thinned.sum(1, keepdims=True) * 1e6)
+    downsampled = downsample(counts, depth, np.random.default_rng(seed))
+    return np.log1p(downsampled / downsampled.sum(1, keepdims=True) * 1e6)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python benchmarks/inference.py
 
-Held-out test samples of ../shared/data, all 16,875 genes, thinned; the bundled reference. One run, so that speeds can
-be compared with each other. `exact` is the optimum in float64 (tolerance 1e-8), from the better of the encoder's and
-the component's start; gaps of objective (log units) and of shares (mean absolute log ratio of CPM + 1) are to it.
+Held-out test samples of ../shared/data, all 16,875 genes, downsampled; the bundled reference. One run, so that speeds
+can be compared with each other. `exact` is the optimum in float64 (tolerance 1e-8), from the better of the encoder's
+and the component's start; gaps of objective (log units) and of shares (mean absolute log ratio of CPM + 1) are to it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from midgd.infer import InferenceOptions, Prediction, Predictor
 from midgd.infer.predict import in_units
 from midgd.metrics import expressed, per_feature_correlation
 from midgd.reference import Reference
-from midgd.train.thinning import thin
+from midgd.train.downsampling import downsample
 
 DEPTHS = {"bulk": (None, 1), "10,000": (10_000.0, 2), "2,000": (2_000.0, 4), "1,000": (1_000.0, 4)}
 WAYS = {
@@ -47,7 +47,7 @@ def main() -> None:
     scored = expressed(truth)
     reference, table = midgd.reference.load("default"), []
     for depth, (library, copies) in DEPTHS.items():
-        counts = np.concatenate([thin(mrna, library, np.random.default_rng(seed)) for seed in range(copies)])
+        counts = np.concatenate([downsample(mrna, library, np.random.default_rng(seed)) for seed in range(copies)])
         query = sparse.csr_matrix(counts)
         found = np.tile(truth, (copies, 1))[:, scored]
         exact, seconds = timed(reference, query, EXACT)

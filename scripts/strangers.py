@@ -23,7 +23,7 @@ FIRST = (
     *("B cell", "platelet", "red cell", "endothelium", "epithelium", "skin", "intestine", "bladder", "neural"),
     *("retina", "skeletal muscle", "heart", "adrenal", "kidney", "lung", "pancreas", "testis"),
 )
-# As measured, then thinned; averages and CPM are no counts as they are.
+# As measured, then downsampled; averages and CPM are no counts as they are.
 SINGLE_CELLS = ("citeseq", "zanini", "darmanis")
 AVERAGES = ("aizarani", "smillie")
 THINNED = (3_000.0, 1_000.0, 300.0, 100.0, 30.0, 10.0, 3.0)

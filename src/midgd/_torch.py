@@ -21,8 +21,9 @@ P = ParamSpec("P")
 Result = TypeVar("Result")
 
 _lock = threading.Lock()
+# Number of calls that have changed the settings of torch at the moment, and the settings before the first of them.
 _users = 0
-_before: tuple[torch.dtype, str, int] = (torch.float32, "highest", 1)
+_before: tuple[torch.dtype, str, int] = (torch.float32, "highest", 1)  # type, precision, threads
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from midgd.bench.data import PairedData, each_once, evaluated, load, load_splits, split
+from midgd.bench.data import PairedData, each_once, load, load_splits, scored_mirnas, split
 
 
 def test_missing_folder_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,7 +73,7 @@ def test_evaluated_counts_reads_per_million() -> None:
     y[:2, 1] = 100  # present in exactly 10 %: not more
     y[:, 2] = np.where(np.arange(20) < 3, 10, 1)
     data = PairedData(np.zeros((20, 0)), y, pd.Index([]), pd.Index(["a", "b", "c"]), pd.DataFrame(index=range(20)))
-    assert evaluated(data).tolist() == [True, False, True]
+    assert scored_mirnas(data).tolist() == [True, False, True]
 
 
 def test_unknown_table(dev_data: Path) -> None:

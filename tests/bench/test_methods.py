@@ -8,9 +8,19 @@ import pytest
 from scipy.stats import norm
 
 from midgd.bench.data import PairedData, load, load_splits, split
-from midgd.bench.methods import ARMS, CalibratedMidgd, Midgd, Paper, Ridge, WideRidge, XGBoost, log_share, make_arms
+from midgd.bench.methods import (
+    METHODS,
+    CalibratedMidgd,
+    Midgd,
+    Paper,
+    Ridge,
+    WideRidge,
+    XGBoost,
+    log_share,
+    make_methods,
+)
 from midgd.bench.methods.kernel import kernel_ridge
-from midgd.bench.perturb import thin
+from midgd.bench.perturb import downsample
 from midgd.metrics import per_feature_correlation
 
 
@@ -20,13 +30,13 @@ def pairs(dev_data: Path) -> tuple[PairedData, PairedData]:
     return split(data, splits, "train"), split(data, splits, "test")
 
 
-@pytest.mark.parametrize("name", list(ARMS))
+@pytest.mark.parametrize("name", list(METHODS))
 @pytest.mark.filterwarnings("ignore:.*max_iter.*")
 def test_every_arm_answers_in_shape_and_row_by_row(name: str, pairs: tuple[PairedData, PairedData]) -> None:
     if name == "xgboost":
         pytest.importorskip("xgboost")
     train, test = pairs
-    arm = make_arms([name])[0]
+    arm = make_methods([name])[0]
     assert arm.name == name
     arm.fit(train, seed=0)
     everything = np.ones(len(train.genes), dtype=bool)
@@ -59,7 +69,7 @@ def test_absent_genes_are_unknown_not_zero(pairs: tuple[PairedData, PairedData])
     train, test = pairs
     present = np.arange(len(train.genes)) >= 30
     garbage = np.where(present, test.x, 10_000)
-    for arm in make_arms(["ridge", "knn", "xgboost"]):
+    for arm in make_methods(["ridge", "knn", "xgboost"]):
         arm.fit(train)
         np.testing.assert_allclose(arm.predict(garbage, present), arm.predict(test.x * present, present), atol=1e-5)
 
@@ -72,7 +82,7 @@ def test_log_share_renormalises_over_the_genes_present() -> None:
 
 def test_oracle_uses_cohorts_and_falls_back_to_the_mean(pairs: tuple[PairedData, PairedData]) -> None:
     train, test = pairs
-    arm = make_arms(["cohort-mean (oracle)"])[0]
+    arm = make_methods(["cohort-mean (oracle)"])[0]
     arm.fit(train)
     predicted = arm.predict(test.x[:2], np.ones(60, dtype=bool), cohorts=np.array(["AAA", "new"]))
     inside = (train.obs["cohort"] == "AAA").to_numpy()
@@ -103,7 +113,7 @@ def test_penalty_follows_the_noise(noise: float, weak: bool) -> None:
 
 def test_matching_the_depth_helps_where_it_is_thin(pairs: tuple[PairedData, PairedData]) -> None:
     train, test = pairs
-    x = thin(test.x, 100, np.random.default_rng(0))
+    x = downsample(test.x, 100, np.random.default_rng(0))
     present = np.ones(60, dtype=bool)
     error = {}
     for arm in (Ridge(), Ridge("matched", match_depth=True, copies=4, scale=None)):
@@ -146,10 +156,10 @@ def test_xgboost_takes_the_most_variable_genes(pairs: tuple[PairedData, PairedDa
 
 
 def test_names_are_checked() -> None:
-    with pytest.raises(KeyError, match="unknown arms"):
-        make_arms(["rigde"])
+    with pytest.raises(KeyError, match="unknown methods"):
+        make_methods(["rigde"])
     with pytest.raises(ValueError, match="different names"):
-        make_arms(["ridge", Ridge()])
+        make_methods(["ridge", Ridge()])
 
 
 def test_calibrated_midgd_covers_what_it_says_and_trains_without_those_it_asks(

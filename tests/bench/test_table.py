@@ -63,8 +63,8 @@ def test_end_to_end_with_files(dev_data: Path, tmp_path: Path) -> None:
 def test_own_arm_gain_and_calibration(dev_data: Path) -> None:
     arm = Known(midgd.bench.load("full", dev_data))
     table = midgd.bench.run(["mean", "ridge", arm], ["bulk"], data_dir=dev_data, n_boot=30, downstream=False)
-    (setting,) = midgd.bench.settings(["bulk"], data_dir=dev_data)
-    counted = midgd.bench.evaluated(setting.train)
+    (setting,) = midgd.bench.make_scenarios(["bulk"], data_dir=dev_data)
+    counted = midgd.bench.scored_mirnas(setting.train)
     predicted = arm.predict(setting.test.x, setting.genes_present)
     expected = per_feature_correlation(setting.test.log_cpm[:, counted], predicted[:, counted]).mean()
     assert value(table, "known", "bulk", "spearman") == pytest.approx(expected)
@@ -87,7 +87,7 @@ def test_arms_train_once_per_training_set(dev_data: Path) -> None:
 
 
 def test_own_settings_are_run(dev_data: Path) -> None:
-    (setting,) = midgd.bench.settings(["depth/500"], data_dir=dev_data)
+    (setting,) = midgd.bench.make_scenarios(["depth/500"], data_dir=dev_data)
     table = midgd.bench.run(["mean"], [setting], n_boot=0)
     assert set(table["setting"]) == {"depth/500"}
     assert table["low"].isna().all()
@@ -95,7 +95,7 @@ def test_own_settings_are_run(dev_data: Path) -> None:
 
 def test_bad_predictions_are_named(dev_data: Path) -> None:
     arm = Known(midgd.bench.load("full", dev_data), sd=np.nan)
-    with pytest.raises(ValueError, match="arm 'known' on 'bulk'"):
+    with pytest.raises(ValueError, match="method 'known' on 'bulk'"):
         midgd.bench.run([arm], ["bulk"], data_dir=dev_data)
 
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from midgd.data import OVERRIDE, CountCheck, as_chunk
+from midgd.counts import OVERRIDE, CountCheck, as_chunk
 from midgd.features import GeneAlignment
 from midgd.infer import Prediction, Predictor
 
 if TYPE_CHECKING:
-    from midgd.data import CountView
+    from midgd.counts import CountView
 
 # Rows asked for at a time: enough to keep a cluster busy, few enough that their results fit in memory (about 1 GB).
 ROWS_AT_ONCE = 200_000

@@ -1,23 +1,40 @@
-"""The benchmark: every arm on the same splits in one run (``midgd.bench.run``)."""
+"""The benchmark: every method on the same splits in one run (``midgd.bench.run``)."""
 
 from __future__ import annotations
 
-from midgd.bench.data import PairedData, evaluated, load, load_splits, split
-from midgd.bench.methods import ARMS, Arm
-from midgd.bench.scenarios import FAMILIES, settings
-from midgd.bench.study import Setting
+from typing import Any
+
+from midgd.bench.data import PairedData, load, load_splits, scored_mirnas, split
+from midgd.bench.methods import METHODS, Method
+from midgd.bench.scenarios import FAMILIES, make_scenarios
+from midgd.bench.study import Scenario
 from midgd.bench.table import run
 
+# Names of the first version, for calls that exist.
+_FORMER = {
+    "ARMS": METHODS,
+    "Arm": Method,
+    "Setting": Scenario,
+    "evaluated": scored_mirnas,
+    "settings": make_scenarios,
+}
+
 __all__ = [
-    "ARMS",
     "FAMILIES",
-    "Arm",
+    "METHODS",
+    "Method",
     "PairedData",
-    "Setting",
-    "evaluated",
+    "Scenario",
     "load",
     "load_splits",
+    "make_scenarios",
     "run",
-    "settings",
+    "scored_mirnas",
     "split",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FORMER:
+        return _FORMER[name]
+    raise AttributeError(f"module 'midgd.bench' has no attribute {name!r}")

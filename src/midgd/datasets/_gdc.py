@@ -21,6 +21,7 @@ from midgd.settings import logger, settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# Files that are asked for at a time, and pages after which a server that never ends is given up.
 PAGE, MAX_PAGES = 1000, 1000
 MAX_FILE = 1 << 30  # bytes of one file
 FIELDS = (

@@ -21,6 +21,7 @@ from midgd.settings import logger
 if TYPE_CHECKING:
     import requests
 
+# A file that is wrong twice is wrong at its source.
 CHECKSUM_ATTEMPTS = 2
 MAX_JSON = 64 << 20  # bytes
 _DIGITS = {"md5": 32, "sha1": 40, "sha256": 64, "sha512": 128}  # hexadecimal

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
     from midgd.download.deadline import Deadline
 
+# Further attempts after the first, about 7 seconds of waiting in all.
 RETRIES = 4
 BACKOFF = 0.5  # seconds; doubles with every further attempt
 TIMEOUT = (10, 60)  # seconds to connect, and between two reads
+# Answers of a server that may be others a moment later (RFC 9110, and 429 of RFC 6585).
 BUSY = (429, 500, 502, 503, 504)
 CHUNK = 1 << 16  # bytes; at most this much is lost by a cut
 MAX_BYTES = 16 << 30  # of a file whose size is not known beforehand

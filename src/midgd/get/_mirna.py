@@ -40,7 +40,7 @@ def mirna(adata: AnnData | MuData, key: str = "mirna", *, min_accuracy: float | 
     -------
     AnnData, cells x miRNAs, with the values as ``X`` and their standard deviations as ``layers["sd"]`` where they were
     computed. ``var`` has the accession of each miRNA and how well the reference predicts it: its Spearman correlation
-    over held-out samples, ``spearman_bulk`` as sequenced and ``spearman_umi_1000`` thinned to 1,000 counts, and
+    over held-out samples, ``spearman_bulk`` as sequenced and ``spearman_umi_1000`` downsampled to 1,000 counts, and
     ``spearman_cells_left_out`` over kinds of cells, each predicted by a model that had seen no kind of its lineage (NaN
     where the miRNA is hardly ever present). All are matched by the name of the miRNA: the table in ``obsm`` may have
     been sorted, cut or joined with another. Rankings of :func:`midgd.tl.rank_mirnas` are in ``uns`` where scanpy looks

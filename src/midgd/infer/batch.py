@@ -14,6 +14,7 @@ from torch import Tensor
 from midgd.infer.objective import LogPosterior, Workspace
 from midgd.infer.parallel import Counts
 
+# Relative error of a sum of log likelihoods: ten times and more the rounding of the type (6e-8, 1e-16).
 NOISE = {torch.float32: 5e-7, torch.float64: 1e-14}
 
 
@@ -67,7 +68,15 @@ class Batch:
         return self.posterior.workspace(self.n_slots)
 
     def load(self, slot: int, row: int) -> None:
-        """Put a row in a slot."""
+        """Put a row in a slot.
+
+        Parameters
+        ----------
+        slot
+            Which slot, from 0.
+        row
+            Which row of the counts, from 0.
+        """
         values = torch.from_numpy(_dense_row(self.source, row))
         library = float(values.sum(dtype=torch.float64))
         self.counts[slot] = values.to(self.counts)
@@ -88,7 +97,17 @@ class Batch:
         return self.posterior(z, self.counts, self.library, self.work)
 
     def precondition(self, vectors: Tensor) -> Tensor:
-        """Inverse curvature of every slot, at its depth, times vectors (n_slots, d)."""
+        """Inverse curvature of every slot, at its depth, times vectors (n_slots, d).
+
+        Parameters
+        ----------
+        vectors
+            (n_slots, d).
+
+        Returns
+        -------
+        (n_slots, d).
+        """
         result = vectors
         for depth in torch.unique(self.depth).tolist():
             product = vectors @ self.curvatures(depth).to(vectors.dtype)

@@ -14,9 +14,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+# Part of the expected gain that a step must bring (Nocedal & Wright 2006, Numerical Optimization, section 3.1).
 ARMIJO = 1e-4
+# A step that brings less is tried again at this part of its length.
 SHRINK = 0.35
+# Shortest part of a step that is tried: below it the row has ended.
 MIN_STEP = 1e-4
+# Earlier steps that are remembered; Nocedal & Wright 2006, section 7.2, advise 3 to 20.
 MEMORY = 6
 
 
@@ -28,13 +32,31 @@ class Problems(Protocol):
     """Relative rounding error of a value; a step may seem to lose this much."""
 
     def load(self, slot: int, row: int) -> None:
-        """Put a problem in a slot."""
+        """Put a problem in a slot.
+
+        Parameters
+        ----------
+        slot
+            Which slot, from 0.
+        row
+            Which problem, from 0.
+        """
 
     def __call__(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Values (n_slots,) and gradients at points (n_slots, d)."""
 
     def precondition(self, vectors: Tensor) -> Tensor:
-        """Positive definite approximations of the inverse negative Hessians times vectors (n_slots, d)."""
+        """Positive definite approximations of the inverse negative Hessians times vectors (n_slots, d).
+
+        Parameters
+        ----------
+        vectors
+            (n_slots, d).
+
+        Returns
+        -------
+        (n_slots, d).
+        """
 
 
 @dataclass
@@ -60,6 +82,10 @@ def maximise(problems: Problems, start: Tensor, *, tolerance: float, max_steps: 
         A row ends when half its Newton decrement, the gain still to be expected, is below this.
     max_steps
         Evaluations of a row after the first.
+
+    Returns
+    -------
+    Points, values, numbers of evaluations and whether each row converged.
     """
     n = len(start)
     optimum = Optimum(

@@ -76,15 +76,45 @@ class LogPosterior:
         return self.prior.n_latent
 
     def features(self, z: Tensor) -> Tensor:
-        """Decoder features of latents, (n, n_features)."""
+        """Decoder features of latents, (n, n_features).
+
+        Parameters
+        ----------
+        z
+            (n, d) latents.
+
+        Returns
+        -------
+        (n, n_features).
+        """
         return self.decoder(z)
 
     def log_share(self, z: Tensor) -> Tensor:
-        """Log shares over the genes present, (n, G)."""
+        """Log shares over the genes present, (n, G).
+
+        Parameters
+        ----------
+        z
+            (n, d) latents.
+
+        Returns
+        -------
+        (n, G) natural logs of shares, which add up to 1.
+        """
         return self.head.log_share(self.features(z))
 
     def workspace(self, n: int) -> Workspace:
-        """Room for evaluations of n rows."""
+        """Room for evaluations of n rows.
+
+        Parameters
+        ----------
+        n
+            Number of rows that are evaluated at a time.
+
+        Returns
+        -------
+        Memory that evaluations use again and again.
+        """
         share, one, other = (self.bias.new_empty(n, self.n_genes) for _ in range(3))
         return Workspace(share, Memory(one, other))
 
@@ -119,6 +149,15 @@ class LogPosterior:
 
         Information of the head at the mean share, through the decoder linearised at the centre, plus the average
         precision of the prior: what the optimiser is preconditioned with.
+
+        Parameters
+        ----------
+        log_library
+            (n_libraries,) natural logs of library sizes.
+
+        Returns
+        -------
+        (n_libraries, d, d).
         """
         direction, log_share = self.linearised
         precision = torch.diag(torch.softmax(self.prior.weight_logits, 0) @ self.prior.precision)

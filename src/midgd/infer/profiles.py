@@ -55,6 +55,10 @@ def shown_by(
         Their indices, (G,); None when all are present.
     with_counts
         Whether the counts profile is asked for.
+
+    Returns
+    -------
+    The samples, in their order.
     """
     share = log_share.exp()
     present = share if genes is None else share[:, genes]
@@ -84,6 +88,10 @@ def counts_profile(share: Tensor, counts: Tensor, molecules: Tensor, genes: Tens
         Molecules there would be with all genes, (n, 1).
     genes
         Indices of the genes present, (G,); None for all.
+
+    Returns
+    -------
+    (n, n_genes), float32.
     """
     own = (counts * (THOUSAND / molecules.clamp_min(1e-6))).log1p_()
     if genes is None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from midgd.adata.stream import predict_rows
-from midgd.data import CountView, read_counts
+from midgd.counts import CountView, read_counts
 from midgd.features import GeneAlignment, GeneReport, align_genes
 from midgd.infer import Prediction, Predictor
 from midgd.reference import Reference

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+# Counts per million, in which miRNAs are given.
 MILLION = 1e6
 THOUSAND = 1e3  # molecules: the scale of the counts profile
 ANY_DEPTH, DEEP = 0, 1  # the two maps from the denoised profile
@@ -80,7 +81,17 @@ class ReducedMaps(nn.Module):
         return self.basis.shape[1]
 
     def forward(self, profile: Tensor) -> list[Tensor]:
-        """log1p CPM of miRNAs by each map, (n, n_mirnas), from profiles (n, n_genes)."""
+        """The answer of each map.
+
+        Parameters
+        ----------
+        profile
+            (n, n_genes) log1p profiles.
+
+        Returns
+        -------
+        One (n, n_mirnas) a map, in log1p CPM.
+        """
         scores = (profile - self.mean) @ self.basis
         return [torch.addmm(b, scores, slopes) for b, slopes in zip(self.intercepts, self.slopes, strict=True)]
 
@@ -102,7 +113,19 @@ class DepthMaps(nn.Module):
         self.counts = ReducedMaps(n_genes, n_mirnas, counts_rank, 1) if counts_rank else None
 
     def forward(self, profiles: Profiles, weights: Weights) -> Tensor:
-        """log1p CPM of miRNAs, (n, n_mirnas)."""
+        """The maps mixed by the depth of each sample.
+
+        Parameters
+        ----------
+        profiles
+            Both log1p profiles of each sample.
+        weights
+            How much each map counts for each sample.
+
+        Returns
+        -------
+        (n, n_mirnas) in log1p CPM.
+        """
         answers = self.denoised(profiles.denoised)
         shallow, deep = answers[ANY_DEPTH], answers[DEEP]
         if self.counts is not None and profiles.counts is not None:
@@ -153,7 +176,17 @@ class ProfileReadout(nn.Module):
         }
 
     def part_of_others(self, genes: Tensor) -> float | None:
-        """Which part of the genes beside the core a query with these genes (G,) has; None without a core."""
+        """Which part of the genes beside the core a query has.
+
+        Parameters
+        ----------
+        genes
+            (G,) indices of the genes of the query.
+
+        Returns
+        -------
+        From 0 to 1; None without a core.
+        """
         if self.core is None:
             return None
         others = torch.ones(len(self.wide.denoised.mean), dtype=torch.bool, device=genes.device)
@@ -161,20 +194,55 @@ class ProfileReadout(nn.Module):
         return float(others[genes].sum() / others.sum().clamp_min(1))
 
     def core_profile(self, profile: Tensor, scale: float) -> Tensor:
-        """A log1p profile of this scale (n, n_genes) as one of the core genes among themselves, (n, n_core).
+        """A log1p profile of all genes as one of the core genes among themselves.
 
         Their part of all genes is the decoder's guess where the others are missing, and would shift every gene.
+
+        Parameters
+        ----------
+        profile
+            (n, n_genes) log1p profiles.
+        scale
+            What the counts of a profile add up to: a million or a thousand.
+
+        Returns
+        -------
+        (n, n_core).
         """
         rate = profile[:, self.core_genes].expm1()
         return torch.log1p(rate * (scale / rate.sum(1, keepdim=True).clamp_min(1e-30)))
 
     def core_profiles(self, profiles: Profiles) -> Profiles:
-        """Both profiles of the core genes."""
+        """Both profiles of the core genes.
+
+        Parameters
+        ----------
+        profiles
+            Profiles of all genes, (n, n_genes) each.
+
+        Returns
+        -------
+        (n, n_core) each; no counts profile if there was none.
+        """
         counts = None if profiles.counts is None else self.core_profile(profiles.counts, THOUSAND)
         return Profiles(self.core_profile(profiles.denoised, MILLION), counts)
 
     def forward(self, profiles: Profiles, weights: Weights, added: Tensor | None = None) -> Tensor:
-        """log1p CPM of miRNAs, (n, n_mirnas); ``added``, of the same shape, comes before values below 0 go."""
+        """The answer of the readout.
+
+        Parameters
+        ----------
+        profiles
+            Both log1p profiles of each sample, (n, n_genes) each.
+        weights
+            How much each map counts for each sample.
+        added
+            (n, n_mirnas) in log1p CPM, added before values below 0 are set to 0; None for nothing.
+
+        Returns
+        -------
+        (n, n_mirnas) in log1p CPM, 0 or more.
+        """
         answer: Tensor = self.wide(profiles, weights)
         if self.core is not None:
             answer = torch.lerp(self.core(self.core_profiles(profiles), weights), answer, weights.all_genes)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LARGEST, _SMALLEST = 64.0, 2.0  # square points of a dot at trust 1, and at 0, where it stays visible
+# Values of trust that the legend shows.
 _EXAMPLES = (0.2, 0.5, 0.8)
 _LEGEND = 12.0  # mm
 

@@ -15,6 +15,7 @@ from midgd.pl.values import groups, outside, result_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# Counts per 10,000, as scanpy.pp.normalize_total is mostly used for cells.
 _PER = 10_000.0
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _ROW, _LEAST = 4.2, 52.0  # mm: a kind, and the whole figure
+# Part of a row over which points are scattered, so that rows stay apart.
 _JITTER = 0.28
 
 

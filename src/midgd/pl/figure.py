@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 COLUMN, PAGE = 85.0, 170.0  # mm, the widths of figures in journals
 JOURNAL_FONT = 7.0  # points, at which a figure is drawn in the millimetres given here
 SMALLEST = 6.0 / 7.0  # of the user's font size: 6 pt at 7 pt
+# Inches of a millimetre; dots per inch that journals ask for.
 _MM, _DPI = 1.0 / 25.4, 300
 _ENDINGS = (".svg", ".pdf", ".png")  # that scanpy looks for in save=
 

@@ -3,7 +3,7 @@
 from midgd.reference.paper import convert_midgd_paper
 from midgd.reference.reference import Arms, Calibration, Reference, minimal_card
 from midgd.reference.registry import available, load
-from midgd.reference.share import pull, push_to_hub
+from midgd.reference.remote import pull, push_to_hub
 
 __all__ = [
     "Arms",

@@ -23,7 +23,7 @@ from midgd.adata.results import (
     write_obsm,
 )
 from midgd.adata.stream import Groups, pick_device, predict_groups, stream
-from midgd.data import CountView, read_counts
+from midgd.counts import CountView, read_counts
 from midgd.features import align_genes
 from midgd.infer import InferenceOptions, Prediction, Predictor
 from midgd.infer.domain import OUTSIDE

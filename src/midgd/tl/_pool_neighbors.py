@@ -9,9 +9,10 @@ from scipy import sparse
 
 from midgd.adata.obs import labels
 from midgd.adata.results import check_key
-from midgd.data import check_counts, is_dask, read_counts
+from midgd.counts import check_counts, is_dask, read_counts
 from midgd.settings import logger
 
+# Principal components by which neighbours are found; chosen by hand.
 N_COMPONENTS = 30
 
 

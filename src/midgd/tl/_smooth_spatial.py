@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from midgd.adata.obs import column, labels
 from midgd.adata.results import SCORE, check_key, is_result
-from midgd.data import check_counts, is_dask, read_counts
+from midgd.counts import check_counts, is_dask, read_counts
 from midgd.infer.predict import in_units
 from midgd.nn.readout import MILLION
 from midgd.settings import logger

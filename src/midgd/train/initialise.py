@@ -13,12 +13,26 @@ from numpy.typing import NDArray
 from midgd.nn import CountHead, Decoder, GaussianMixture
 from midgd.train.mosaic import Modality, Mosaic
 
+# Genes that all samples must have measured for principal components, or a core, of these genes alone.
 MIN_COMMON = 50
+# Penalty of the skip weights relative to latents of variance 1.
 RIDGE = 0.05
 
 
 def start_latents(mosaic: Mosaic, n_latent: int) -> NDArray[np.float32]:
-    """Principal components of log CPM of the mRNA, (n, n_latent); samples without mRNA by ridge from their miRNA."""
+    """Principal components of log CPM of the mRNA; samples without mRNA by ridge from their miRNA.
+
+    Parameters
+    ----------
+    mosaic
+        Training samples with ``"mrna"``, some perhaps with ``"mirna"`` alone.
+    n_latent
+        Number of dimensions d.
+
+    Returns
+    -------
+    (n, d), float32. The first has variance 1, the others less.
+    """
     mrna = mosaic["mrna"]
     rows = mrna.present
     scores = _principal_components(mrna.take(np.flatnonzero(rows)), n_latent)
@@ -65,7 +79,17 @@ def _from_mirna(mirna: Modality, paired: NDArray[np.bool_], scores: NDArray[np.f
 
 @torch.no_grad()
 def start_weights(decoder: Decoder, prior: GaussianMixture, mosaic: Mosaic, latents: NDArray[np.float32]) -> None:
-    """Set biases, skip weights and mixture from the starting latents (in place)."""
+    """Set biases, skip weights and mixture from the starting latents (in place).
+
+    Parameters
+    ----------
+    decoder, prior
+        The new model, whose parameters are set.
+    mosaic
+        Training samples.
+    latents
+        (n, d) from :func:`start_latents`.
+    """
     for name, modality in mosaic.modalities.items():
         _start_head(decoder.head(name), modality, latents, skip=decoder.spec.skip)
     chosen = torch.randint(len(latents), (prior.n_components,))

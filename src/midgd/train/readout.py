@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from midgd.nn import Decoder, GaussianMixture, KindExperts, ProfileReadout
 from midgd.nn.readout import MILLION, THOUSAND, ReducedMaps
 from midgd.train.cells import CellOptions, completed, draw_droplets, draw_mixtures, droplet_shifts, on_panel, shifted
+from midgd.train.downsampling import downsample
 from midgd.train.initialise import MIN_COMMON
 from midgd.train.kinds import fit_kinds
 from midgd.train.labels import SampleLabels
@@ -24,7 +25,7 @@ from midgd.train.mosaic import Modality, Mosaic
 from midgd.train.queries import Queries, query, read_out
 from midgd.train.ridge import (
     LinearMap,
-    Sample,
+    Regression,
     adaptive_ridge,
     average,
     centred,
@@ -33,7 +34,6 @@ from midgd.train.ridge import (
     shared_ridge,
 )
 from midgd.train.smooth import known_profiles, smooth
-from midgd.train.thinning import thin
 
 Floats = NDArray[np.float32]
 
@@ -48,10 +48,10 @@ class ReadoutOptions:
     Parameters
     ----------
     depths
-        Expected library of the thinned copies of every training sample; None is the sample as measured
+        Expected library of the downsampled copies of every training sample; None is the sample as measured
         and comes first.
     copies
-        Thinned copies at each depth but the first.
+        Downsampled copies at each depth but the first.
     ridge
         Penalty of the shared regressions, relative to the mean squared norm of the centred profiles at full depth.
     adaptive
@@ -138,6 +138,10 @@ def fit_readout(
         at ``"mirna"``, ``"mature"`` or both.
     labels
         What the samples are. With them, droplets and mixtures are drawn and the kinds are fitted too.
+
+    Returns
+    -------
+    The readout and, with labels, the experts of the kinds.
     """
     options = options or ReadoutOptions()
     both = mosaic["mrna"].present & mosaic["mirna"].present
@@ -187,7 +191,7 @@ def _plain_queries(
     measured = np.where(mrna.measured, mrna.counts, 0.0).astype(np.float32)
     depths = options.depths[:1] + options.depths[1:] * options.copies
     return [
-        query(decoder, prior, Modality(thin(measured, depth, rng), mrna.patterns, mrna.pattern), everyone)
+        query(decoder, prior, Modality(downsample(measured, depth, rng), mrna.patterns, mrna.pattern), everyone)
         for depth in depths
     ]
 
@@ -307,21 +311,39 @@ def draw_profiles(
         Queries that were drawn, of which the mixtures come last.
     options, rng
         Of the readout.
+
+    Returns
+    -------
+    Profiles (k, G) in log1p counts per thousand, and parts (k, n), which add up to 1.
     """
     everyone = np.eye(len(rate), dtype=np.float32)
-    found = [(draw(rate, molecules, rng), everyone) for molecules in options.draws * options.copies]
+    found = [(draw_counts(rate, molecules, rng), everyone) for molecules in options.draws * options.copies]
     if labels is not None and drawn:
         pure, mixtures = np.flatnonzero(labels.pure), drawn[-1].parts
         for molecules in options.draws * options.cells.counts_copies:
             droplets = shifted(rate[pure], labels.droplet_study[pure] != "", shifts, rng)
-            found.append((draw(droplets, molecules, rng), everyone[pure]))
+            found.append((draw_counts(droplets, molecules, rng), everyone[pure]))
             chosen = rng.choice(len(mixtures), len(mixtures) // 4, replace=False)
-            found.append((draw(mixtures[chosen] @ rate, molecules, rng), mixtures[chosen]))
+            found.append((draw_counts(mixtures[chosen] @ rate, molecules, rng), mixtures[chosen]))
     return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found])
 
 
-def draw(rate: Floats, molecules: float, generator: np.random.Generator) -> Floats:
-    """Counts profiles, (n, G), of about so many molecules of samples with these rates, (n, G)."""
+def draw_counts(rate: Floats, molecules: float, generator: np.random.Generator) -> Floats:
+    """Counts profiles of molecules that are drawn from samples.
+
+    Parameters
+    ----------
+    rate
+        (n, G) shares.
+    molecules
+        Expected number of molecules of a sample.
+    generator
+        Source of randomness.
+
+    Returns
+    -------
+    (n, G) log1p counts per thousand.
+    """
     counts = generator.poisson(molecules * rate).astype(np.float32)
     return np.log1p(counts * (THOUSAND / np.maximum(counts.sum(1, keepdims=True), 1)))
 
@@ -350,7 +372,7 @@ def _fit_drawn(maps: ReducedMaps | None, profile: Floats, rows: _Rows, options: 
     _fill(maps, few, [shared_ridge(few, penalty)])
 
 
-def _fill(maps: ReducedMaps, sample: Sample, fitted: list[LinearMap]) -> None:
+def _fill(maps: ReducedMaps, sample: Regression, fitted: list[LinearMap]) -> None:
     """Put linear maps, reduced to the rank of `maps`, in their place; a sample tells the directions that matter."""
     basis, slopes = _reduce_rank(sample.profile.numpy(), np.hstack([m.slopes for m in fitted]), maps.rank)
     with torch.no_grad():

@@ -20,6 +20,26 @@ def held_out_log_likelihood(
     """Mean log likelihood per sample of the target modality, latents from the given one.
 
     Samples that lack either modality are left out.
+
+    Parameters
+    ----------
+    decoder, prior
+        The trained model.
+    mosaic
+        Samples that it has not seen.
+    given
+        Modality from which the latents are found.
+    target
+        Modality whose likelihood is measured.
+
+    Returns
+    -------
+    Natural log likelihood, mean over samples.
+
+    Raises
+    ------
+    ValueError
+        If no sample has both modalities.
     """
     source, goal = mosaic[given], mosaic[target]
     rows = np.flatnonzero(source.present & goal.present)

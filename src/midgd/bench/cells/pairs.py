@@ -71,6 +71,10 @@ def label_pairs(
         Short names of mRNA tables that are left out.
     allowed
         Whether miRNA samples of a kind and study may be used.
+
+    Returns
+    -------
+    One row a profile of a kind.
     """
     rows, mrna, measured, log_cpm = [], [], [], []
     for kind in kinds:
@@ -98,6 +102,10 @@ def sample_labels(kind: NDArray[np.str_], obs: pd.DataFrame) -> SampleLabels:
     obs
         One row a sample; the columns ``group``, ``droplet_study`` and ``weight`` of :class:`LabelPairs` where a row is
         a label pair, missing where it is a matched sample.
+
+    Returns
+    -------
+    Labels in the order of the rows.
     """
     columns = obs.reindex(columns=["group", "droplet_study", "weight"])
     from_pairs = columns["group"].notna().to_numpy()

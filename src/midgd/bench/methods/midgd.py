@@ -1,4 +1,4 @@
-"""midgd as an arm: the mosaic of every table that a setting allows, as the bundled reference is trained."""
+"""midgd as a method: the mosaic of every table that a scenario allows, as the bundled reference is trained."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Midgd:
     name
         Name in the table.
     mosaic
-        Train on all tables of the setting instead of its own training data alone.
+        Train on all tables of the scenario instead of its own training data alone.
     readout
         Answer with the readout; otherwise with the miRNA head of the decoder.
     """
@@ -36,7 +36,7 @@ class Midgd:
         self.name, self.uses_extra, self.readout = name, mosaic, readout
 
     def fit(self, train: PairedData, *, seed: int = 0, extra: Extra | None = None) -> None:
-        """Train a reference on the genes of the widest table and the miRNAs of the setting."""
+        """Train a reference on the genes of the widest table and the miRNAs of the scenario."""
         from midgd.reference import Reference, minimal_card
         from midgd.train import fit, fit_readout
         from midgd.train.recipe import N_COMPONENTS, OPTIONS, READOUT, SPEC
@@ -81,7 +81,7 @@ class CalibratedMidgd(Midgd):
     name
         Name in the table.
     held_out
-        Fraction of the patients of the setting's own training data that is kept for the errors.
+        Fraction of the patients of the scenario's own training data that is kept for the errors.
     """
 
     def __init__(self, name: str = "midgd-calibrated", *, held_out: float = 0.2) -> None:
@@ -116,7 +116,7 @@ class CalibratedMidgd(Midgd):
 
 
 def _unpaired(extra: Extra, mirnas: pd.Index) -> dict[str, Modality] | None:
-    """Samples with miRNA alone, of the level of the setting; None without any."""
+    """Samples with miRNA alone, of the level of the scenario; None without any."""
     from midgd.train import Modality
 
     tables = [extra[name] for name in UNPAIRED if name in extra and extra[name].mirnas.isin(mirnas).any()]

@@ -1,4 +1,4 @@
-"""The setting of the paper: no PCA start, no readout, its modules and its schedule (Zamani et al. 2026)."""
+"""The training of the paper: no PCA start, no readout, its modules and its schedule (Zamani et al. 2026)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from midgd.bench.methods.base import Extra, Floats, Mask
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Sizes, rates and batches of Zamani et al. 2026.
 N_LATENT, N_HIDDEN, N_LAYERS, N_COMPONENTS = 20, 100, 3, 20
+# Samples of a batch; learning rates of decoder, mixture and latents; momenta of AdamW.
 BATCH, LR_DECODER, LR_MIXTURE, LR_LATENT, BETAS = 64, 1e-4, 1e-2, 1e-2, (0.5, 0.7)
 
 

@@ -10,10 +10,10 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from midgd.data.rows import as_chunk
-from midgd.data.scale import LOOKS, RECOVER, RowScales, Scale, row_scales, scale_of_unclear, scaled_by_gene
-from midgd.data.suspicion import WholeNumbers
-from midgd.data.waiting import WaitingRows
+from midgd.counts.rows import as_chunk
+from midgd.counts.scale import LOOKS, RECOVER, RowScales, Scale, row_scales, scale_of_unclear, scaled_by_gene
+from midgd.counts.suspicion import WholeNumbers
+from midgd.counts.waiting import WaitingRows
 from midgd.settings import logger
 
 DEFAULT_HINT = "Pass raw counts, for instance with layer='counts', or use_raw=True if adata.raw holds them"
@@ -37,11 +37,11 @@ class CountCheck:
     """Check a matrix for counts, a chunk at a time.
 
     Values are checked in every row: NaN, infinite and negative ones are errors, and values too large for single
-    precision. So is the scale, see :mod:`midgd.data.scale`: logarithms, square roots and fractions are errors, and so
+    precision. So is the scale, see :mod:`midgd.counts.scale`: logarithms, square roots and fractions are errors, and so
     is a matrix in which some rows hold counts and others something else. Estimated counts (RSEM, salmon), TPM, FPKM
     and corrected counts (SoupX, CellBender, decontX) of any depth pass. Warned about, once each: a common depth of
     all rows, and whole numbers that are unlikely to be counts (binarised, rounded logarithms, rounded normalised
-    values), see :mod:`midgd.data.suspicion`.
+    values), see :mod:`midgd.counts.suspicion`.
 
     Parameters
     ----------

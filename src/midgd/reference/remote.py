@@ -122,7 +122,17 @@ def _hub() -> HfApi:
 
 
 def is_url(reference: object) -> bool:
-    """Whether this is an ``http(s)://`` address."""
+    """Whether this is an ``http(s)://`` address.
+
+    Parameters
+    ----------
+    reference
+        What a user gave as a reference.
+
+    Returns
+    -------
+    True for an address.
+    """
     return isinstance(reference, str) and reference.lower().startswith(("http://", "https://"))
 
 
@@ -137,6 +147,10 @@ def load_url(url: str, sha256: str | None = None) -> Reference:
         ``http(s)://`` address; it may end in ``#sha256=...``.
     sha256
         Hash of the zip file; required here or in the address.
+
+    Returns
+    -------
+    The reference.
 
     Raises
     ------

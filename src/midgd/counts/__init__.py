@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from midgd.data.counts import CountCheck, check_counts, empty_rows
-from midgd.data.rows import RowSource, as_chunk, is_dask
-from midgd.data.view import OVERRIDE, CountView, read_counts, rna_modality
+from midgd.counts.check import CountCheck, check_counts, empty_rows
+from midgd.counts.rows import RowSource, as_chunk, is_dask
+from midgd.counts.view import OVERRIDE, CountView, read_counts, rna_modality
 
 __all__ = [
     "OVERRIDE",

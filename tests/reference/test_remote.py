@@ -18,7 +18,7 @@ import pytest
 from werkzeug import Response
 
 import midgd.tl
-from midgd.reference import Reference, load, pull, push_to_hub, share
+from midgd.reference import Reference, load, pull, push_to_hub, remote
 from midgd.reference.store import CARD, WEIGHTS
 
 
@@ -165,7 +165,7 @@ def packed(size: int, method: int) -> bytes:
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_zip_that_unpacks_to_much_or_is_broken(httpserver, cache, monkeypatch, method):
-    monkeypatch.setitem(share.FILES, CARD, 4 << 20)
+    monkeypatch.setitem(remote.FILES, CARD, 4 << 20)
     whole = packed(8 << 20, method)
     broken = bytearray(whole)
     start = broken.index(CARD.encode()) + len(CARD) + 30

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from midgd.data import CountCheck, check_counts, empty_rows
+from midgd.counts import CountCheck, check_counts, empty_rows
 from midgd.settings import logger
 
 KINDS = [np.asarray, sp.csr_matrix, sp.csc_matrix, sp.csr_array]

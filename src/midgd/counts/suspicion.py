@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from midgd.data.scale import LARGEST_LOG, RowScales, Scale
+from midgd.counts.scale import LARGEST_LOG, RowScales, Scale
 
 # Rows with fewer values say nothing; findings in fewer than this share of the others are accidents.
 _LEAST_VALUES = 30
-_SHARE = 0.2
+_SHARE = 0.2  # of the rows
 # In counts of genes, zeros are many and one is the most frequent of the other values.
 _SPARSE = 0.6
 # The most abundant gene of a cell or tissue has at least this share of the counts.

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from midgd.data.multiples import FINE, WHOLE, multiples, multiples_undone, precision_of
+from midgd.counts.multiples import FINE, WHOLE, multiples, multiples_undone, precision_of
 
 # No logarithm of a count, TPM or RSEM value is larger: 2**25 is 34 million.
 LARGEST_LOG = 25.0

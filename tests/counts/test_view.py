@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from midgd.data import RowSource, read_counts
+from midgd.counts import RowSource, read_counts
 
 N, M = 12, 5
 

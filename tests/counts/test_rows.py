@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from midgd.data import rows
-from midgd.data.rows import RowSource
+from midgd.counts import rows
+from midgd.counts.rows import RowSource
 
 N, M = 53, 17
 SPARSE = (

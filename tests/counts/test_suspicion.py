@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from midgd.data.scale import row_scales
-from midgd.data.suspicion import WholeNumbers
+from midgd.counts.scale import row_scales
+from midgd.counts.suspicion import WholeNumbers
 
 
 def findings(values: np.ndarray, size: int = 1_000) -> dict[str, str]:

@@ -8,8 +8,8 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from midgd.data import CountCheck
-from midgd.data.scale import Scale, row_scales, scale_of_unclear, scaled_by_gene, variance_over_mean
+from midgd.counts import CountCheck
+from midgd.counts.scale import Scale, row_scales, scale_of_unclear, scaled_by_gene, variance_over_mean
 
 N_CELLS, N_GENES = 60, 400
 UNDONE = {

@@ -27,7 +27,7 @@ class CountView:
     Parameters
     ----------
     matrix
-        Cells x genes, whatever :class:`midgd.data.RowSource` reads.
+        Cells x genes, whatever :class:`midgd.counts.RowSource` reads.
     gene_names
         Name of each column as given; ``""`` where it has none.
     obs_names

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from midgd.data.multiples import COARSE, FINE, multiples, multiples_undone, precision_of
+from midgd.counts.multiples import COARSE, FINE, multiples, multiples_undone, precision_of
 
 ROWS = st.lists(st.lists(st.integers(1, 40), min_size=1, max_size=12), min_size=1, max_size=5)
 

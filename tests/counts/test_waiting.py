@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from midgd.data.waiting import WaitingRows
+from midgd.counts.waiting import WaitingRows
 
 
 def test_rows_leave_in_the_order_in_which_they_came() -> None:

@@ -16,7 +16,7 @@ from midgd.bench.cells.pairs import label_pairs
 from midgd.bench.cells.profiles import Profiles
 from midgd.bench.cells.scoring import CellScoring
 from midgd.bench.data import PairedData, data_folder
-from midgd.bench.study import Setting, Study
+from midgd.bench.study import Scenario, Study
 from midgd.features import GeneVocabulary
 from midgd.settings import logger
 from midgd.train.platforms import remove_offset
@@ -67,8 +67,18 @@ PROTOCOLS = {
 }
 
 
-def cells(study: Study) -> Iterator[Setting]:
-    """Blood cells of two single-cell studies against sorted cells, with label pairs in the training."""
+def cells(study: Study) -> Iterator[Scenario]:
+    """Blood cells of two single-cell studies against sorted cells, with label pairs in the training.
+
+    Parameters
+    ----------
+    study
+        Tables, splits and seed of the run.
+
+    Returns
+    -------
+    One scenario a protocol of :data:`PROTOCOLS`; none without the folder ``cells/``.
+    """
     if not (data_folder(study.data_dir) / "cells").is_dir():
         logger.warning("no folder cells/ in the development data: the scenario 'cells' is left out")
         return
@@ -96,7 +106,7 @@ def cells(study: Study) -> Iterator[Setting]:
         train = _stacked(tcga.select(genes=genes), added)
         scoring = CellScoring(tuple(protocol.compared))
         extra = partial(study.extra, test, tables=("full", "common", "rsem", "mirna-only"))
-        yield Setting(
+        yield Scenario(
             f"cells/{name}",
             "cells",
             train,
