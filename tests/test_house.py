@@ -37,3 +37,17 @@ def test_private_names_stay_in_their_package() -> None:
             if not f"{own}.".startswith(".".join(owner) + "."):
                 found.append(f"{path.relative_to(SOURCE)}: {name}")
     assert not found
+
+
+def test_every_function_is_called_or_exported() -> None:
+    """A function or class that only its test uses is not needed."""
+    folders = [SOURCE, *(SOURCE.parents[1] / name for name in ("scripts", "benchmarks"))]
+    trees = {path: ast.parse(path.read_text()) for folder in folders for path in folder.rglob("*.py")}
+    nodes = [node for tree in trees.values() for node in ast.walk(tree)]
+    used = {node.id for node in nodes if isinstance(node, ast.Name)}
+    used |= {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    used |= {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    own = [node for path, tree in trees.items() if SOURCE in path.parents for node in tree.body]
+    defined = [node.name for node in own if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    # Python itself calls __getattr__ and __dir__ of a module. A name in __all__ stands there as a text.
+    assert not [name for name in defined if name not in used and not name.startswith("__")]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from midgd.counts import CountCheck, check_counts, empty_rows
+from midgd.counts import CountCheck, check_counts
 from midgd.settings import logger
 
 KINDS = [np.asarray, sp.csr_matrix, sp.csc_matrix, sp.csr_array]
@@ -116,15 +116,3 @@ def test_constant_depth_is_a_warning(umis: np.ndarray, caplog: pytest.LogCapture
         logger.removeHandler(caplog.handler)
     (record,) = caplog.records
     assert record.getMessage().startswith("every row of adata.X sums to about 10000")
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_empty_rows(kind: Callable) -> None:
-    matrix = kind(np.array([[0, 0, 0], [0, 2, 0], [0, 0, 0], [1, 0, 3], [-1, 1, 0]], dtype=float))
-    assert empty_rows(matrix).tolist() == [True, False, True, False, False]
-
-
-def test_a_stored_zero_is_no_count() -> None:
-    matrix = sp.csr_matrix((np.array([0.0, 1.0]), ([0, 1], [2, 0])), shape=(2, 3))
-    assert matrix.nnz == 2
-    assert empty_rows(matrix).tolist() == [True, False]

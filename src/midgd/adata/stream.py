@@ -57,11 +57,9 @@ class Groups:
         return cls(pd.Index(names, name=groupby), codes.astype(np.int64))
 
 
-def predict_rows(
-    view: CountView, alignment: GeneAlignment, predictor: Predictor, *, batch_size: int | None = None
-) -> Prediction:
+def predict_rows(view: CountView, alignment: GeneAlignment, predictor: Predictor) -> Prediction:
     """Predictions of all rows."""
-    return Prediction.concatenate([part for _, _, part in stream(view, alignment, predictor, batch_size=batch_size)])
+    return Prediction.concatenate([part for _, _, part in stream(view, alignment, predictor)])
 
 
 def stream(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from midgd.counts.check import CountCheck, check_counts, empty_rows
+from midgd.counts.check import CountCheck, check_counts
 from midgd.counts.rows import RowSource, as_chunk, is_dask
 from midgd.counts.view import OVERRIDE, CountView, read_counts, rna_modality
 
@@ -13,7 +13,6 @@ __all__ = [
     "RowSource",
     "as_chunk",
     "check_counts",
-    "empty_rows",
     "is_dask",
     "read_counts",
     "rna_modality",

@@ -324,16 +324,6 @@ def check_counts(
     check.finish()
 
 
-def empty_rows(chunk: Any) -> NDArray[np.bool_]:
-    """Which rows of an ndarray or scipy sparse chunk are all zero."""
-    if not sp.issparse(chunk):
-        return np.asarray(~np.asarray(chunk).any(axis=1), dtype=bool)
-    matrix = sp.csr_matrix(chunk)
-    filled = np.zeros(matrix.shape[0], dtype=bool)
-    filled[_row_index(matrix)[matrix.data != 0]] = True
-    return ~filled
-
-
 def _row_index(matrix: sp.csr_matrix) -> NDArray[np.int64]:
     return np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
 

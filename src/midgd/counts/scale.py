@@ -29,6 +29,7 @@ _ENOUGH = 8
 _DISTINCT, _DISTINCT_COARSE = 3, 5
 # Rows that are judged by their noise, the least there is in counts, and genes of a cell without a value above 25.
 _ENOUGH_ROWS, _LEAST_NOISE, _MOST_GENES = 20, 0.5, 1_500
+_TOP_GENES = 20  # the most abundant genes, by which the noise is judged
 # The largest value of a shallow cell over its median, logarithms are closer together; of fewer values than these the
 # median says little.
 _SKEW, _FEW_VALUES, _FEW_MEDIAN = 5.0, 30, 3.0
@@ -259,14 +260,14 @@ def _parts(
     return values, row, matrix.indptr[:-1].astype(np.int64), precision_of(values)
 
 
-def variance_over_mean(matrix: sp.csr_matrix, n_genes: int = 20) -> float:
+def variance_over_mean(matrix: sp.csr_matrix) -> float:
     """Variance over mean of the most abundant genes, its first quartile.
 
     The noise of counts is at least Poisson's, so that the variance is the mean or more, a little less after a
     correction. Logarithms of abundant genes vary by much less than their mean.
     """
     mean = np.asarray(matrix.mean(axis=0)).ravel()
-    top = np.argsort(-mean, kind="stable")[:n_genes]
+    top = np.argsort(-mean, kind="stable")[:_TOP_GENES]
     top = top[mean[top] > 0]
     dense = matrix[:, top].toarray().astype(np.float64)
     return float(np.quantile(dense.var(axis=0, ddof=1) / mean[top], 0.25))
