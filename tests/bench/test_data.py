@@ -38,7 +38,7 @@ def test_mirna_alone_has_no_genes_but_patients(dev_data: Path) -> None:
     assert alone.obs["patient"].str.fullmatch(r"TCGA-\w\w-\d{4}").all()
 
 
-def test_tables_cannot_be_changed_by_one_arm_for_the_next(dev_data: Path) -> None:
+def test_tables_cannot_be_changed_by_one_method_for_the_next(dev_data: Path) -> None:
     with pytest.raises(ValueError, match="read-only"):
         load("full", dev_data).x[0, 0] = 1
 

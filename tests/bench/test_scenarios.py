@@ -23,17 +23,17 @@ def test_all_families_are_there(everything: dict[str, Scenario]) -> None:
 
 
 def test_nothing_held_out_reaches_an_arm(everything: dict[str, Scenario]) -> None:
-    for setting in everything.values():
-        assert setting.train.genes.equals(setting.test.genes)
-        assert setting.train.mirnas.equals(setting.test.mirnas)
-        if setting.family == "mixture":
+    for scenario in everything.values():
+        assert scenario.train.genes.equals(scenario.test.genes)
+        assert scenario.train.mirnas.equals(scenario.test.mirnas)
+        if scenario.family == "mixture":
             held = set(everything["bulk"].test.obs["patient"])
         else:
-            held = set(setting.test.obs["patient"])
-        for data in (setting.train, *setting.extra().values()):
-            assert held.isdisjoint(data.obs["patient"]), setting.name
-            if setting.pooled:
-                assert set(setting.test.obs["cohort"]).isdisjoint(data.obs["cohort"])
+            held = set(scenario.test.obs["patient"])
+        for data in (scenario.train, *scenario.extra().values()):
+            assert held.isdisjoint(data.obs["patient"]), scenario.name
+            if scenario.pooled:
+                assert set(scenario.test.obs["cohort"]).isdisjoint(data.obs["cohort"])
 
 
 def test_validation_patients_are_not_trained_on(everything: dict[str, Scenario], dev_data: Path) -> None:
@@ -52,18 +52,18 @@ def test_depth_and_missing_do_what_they_say(everything: dict[str, Scenario]) -> 
     assert np.median(everything["depth/1000"].test.x.sum(1)) == pytest.approx(1000, rel=0.1)
     for share in (0.1, 0.9):
         for order in ("random", "abundant"):
-            setting = everything[f"missing/{order}-{share:.0%}"]
-            assert setting.genes_present.mean() == pytest.approx(1 - share)
-            assert not setting.test.x[:, ~setting.genes_present].any()
+            scenario = everything[f"missing/{order}-{share:.0%}"]
+            assert scenario.genes_present.mean() == pytest.approx(1 - share)
+            assert not scenario.test.x[:, ~scenario.genes_present].any()
     top = everything["bulk"].train.x.mean(0).argmax()
     assert not everything["missing/abundant-10%"].genes_present[top]
 
 
 def test_quantification_differs_between_train_and_test(everything: dict[str, Scenario]) -> None:
     for name in ("htseq-to-rsem", "rsem-to-htseq"):
-        setting = everything[f"quantification/{name}"]
-        assert set(setting.train.obs["quant"]).isdisjoint(setting.test.obs["quant"])
-        assert set(setting.extra()) == {"mirna-only"}
+        scenario = everything[f"quantification/{name}"]
+        assert set(scenario.train.obs["quant"]).isdisjoint(scenario.test.obs["quant"])
+        assert set(scenario.extra()) == {"mirna-only"}
 
 
 def test_mixtures_lie_between_their_ends(everything: dict[str, Scenario]) -> None:
