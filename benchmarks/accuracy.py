@@ -40,12 +40,12 @@ def main() -> None:
 
 
 def compare(pairs: Pairs) -> pd.DataFrame:
-    wide = (pairs.obs["table"] == "tcga_counts_full").to_numpy()
-    train, test = (pairs.mosaic.take(wide & pairs.split(name)) for name in ("train", "test"))
+    full = (pairs.obs["table"] == "tcga_counts_full").to_numpy()
+    train, test = (pairs.mosaic.take(full & pairs.split(name)) for name in ("train", "test"))
     cohort = pairs.obs["cohort"].to_numpy()
-    scorer = Scorer(train, test, cohort[wide & pairs.split("test")])
+    scorer = Scorer(train, test, cohort[full & pairs.split("test")])
     target = scorer.train_target
-    in_train = cohort[wide & pairs.split("train")]
+    in_train = cohort[full & pairs.split("train")]
     means = {name: target[in_train == name].mean(0) for name in np.unique(in_train)}
     scorer.add("cohort mean (oracle)", None, np.stack([means[c] for c in scorer.cohort]), 0.0, 0.0)
     for depth in DEPTHS:

@@ -46,8 +46,8 @@ class Sets:
         cells = CellData.load(card["genes"], levels.card["name"], pairs, self.mosaic, levels.fit())
         held_out, seen = pairs.split("val") | pairs.split("test"), self.mosaic.take(pairs.split("train"))
         development = load(folder / "development")
-        wide = self.mosaic["mrna"].measured.mean(1) > 0.5
-        tissues = [HeldOut(development, self.mosaic.take(held_out & part)) for part in (wide, ~wide)]
+        most_genes = self.mosaic["mrna"].measured.mean(1) > 0.5
+        tissues = [HeldOut(development, self.mosaic.take(held_out & part)) for part in (most_genes, ~most_genes)]
         single = []
         for tables, depths in ((("citeseq",), (None, *THINNED)), (("zanini",), (None,))):
             found, _ = cells.single_cells(tables, development.arms, mean_cpm(seen))

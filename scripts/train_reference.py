@@ -148,8 +148,12 @@ def calibrations(
     """Held-out errors of tissues and of cells: of known kinds, and of kinds and cohorts that a model has not seen."""
     held_out, seen = pairs.split("val") | pairs.split("test"), mosaic.take(pairs.split("train"))
     # Evidence depends on the number of genes: samples of few genes are compared with their like.
-    wide = mosaic["mrna"].measured.mean(1) > 0.5
-    tissues = [HeldOut(development, mosaic.take(held_out & part)) for part in (wide, ~wide) if (held_out & part).any()]
+    most_genes = mosaic["mrna"].measured.mean(1) > 0.5
+    tissues = [
+        HeldOut(development, mosaic.take(held_out & part))
+        for part in (most_genes, ~most_genes)
+        if (held_out & part).any()
+    ]
     if cells is None:
         return calibrate(*tissues), None
     single = []

@@ -108,8 +108,8 @@ def tiles(where: Floats) -> list[NDArray[np.int64]]:
         if len(part) <= TILE:
             done.append(part)
             continue
-        wide = int(np.ptp(where[part], axis=0).argmax())
-        order = part[np.lexsort((where[part, 1 - wide], where[part, wide]))]
+        longer = int(np.ptp(where[part], axis=0).argmax())
+        order = part[np.lexsort((where[part, 1 - longer], where[part, longer]))]
         parts += [order[: len(order) // 2], order[len(order) // 2 :]]
     return done
 

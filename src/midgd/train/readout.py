@@ -277,15 +277,15 @@ def _fit_denoised(
     deep_weight = None if rows.weight is None else rows.weight[:n]
     every_depth, deep = centred(profile, *rows), centred(profile[:n], rows.target[:n], deep_weight)
     penalty = options.ridge * float(deep.profile.square().sum()) / n
-    few, few_deep = (reduce_rows(sample, options.rows) for sample in (every_depth, deep))
+    reduced, reduced_deep = (reduce_rows(sample, options.rows) for sample in (every_depth, deep))
     fitted = []
     # Deep samples are not reduced for the shared regression: small directions are evidence there.
-    for shared, adaptive in ((few, few), (deep, few_deep)):
+    for shared, adaptive in ((reduced, reduced), (deep, reduced_deep)):
         regressions = [shared_ridge(shared, penalty)]
         if relevant is not None and options.adaptive is not None:
             regressions.append(adaptive_ridge(adaptive, relevant, penalty=options.adaptive, n_features=options.n_genes))
         fitted.append(average(regressions))
-    _fill(maps, few_deep, fitted)
+    _fill(maps, reduced_deep, fitted)
 
 
 def draw_profiles(
@@ -367,9 +367,9 @@ def _fit_counts(
 def _fit_drawn(maps: ReducedMaps | None, profile: Floats, rows: _Rows, options: ReadoutOptions) -> None:
     assert maps is not None  # made by fit_readout: tell mypy
     sample = centred(profile, *rows)
-    few = reduce_rows(sample, options.rows)
+    reduced = reduce_rows(sample, options.rows)
     penalty = options.draw_ridge * float(sample.profile.square().sum()) / sample.n
-    _fill(maps, few, [shared_ridge(few, penalty)])
+    _fill(maps, reduced, [shared_ridge(reduced, penalty)])
 
 
 def _fill(maps: ReducedMaps, sample: Regression, fitted: list[LinearMap]) -> None:

@@ -1,4 +1,4 @@
-"""Kernel ridge on log CPM, the baseline to beat; full depth, matched to the query's depth, and wide."""
+"""Kernel ridge on log CPM, the baseline to beat: at full depth, at the depth of the query, with most tissues."""
 
 from __future__ import annotations
 
@@ -88,13 +88,13 @@ class WideRidge(Ridge):
         """Solve on the genes and miRNAs that both tables have."""
         # Mature names are only in the mature table: take the one that knows most of the miRNAs asked for.
         tables = [extra[name] for name in ("common", "mature-common") if extra and name in extra]
-        wide = max(tables, key=lambda table: int(train.mirnas.isin(table.mirnas).sum()), default=train)
-        self.columns_, self.known_ = train.genes.isin(wide.genes), train.mirnas.isin(wide.mirnas)
+        chosen = max(tables, key=lambda table: int(train.mirnas.isin(table.mirnas).sum()), default=train)
+        self.columns_, self.known_ = train.genes.isin(chosen.genes), train.mirnas.isin(chosen.mirnas)
         self.mean_ = train.log_cpm.mean(axis=0)
-        super().fit(wide.select(train.genes[self.columns_], train.mirnas[self.known_]), seed=seed)
+        super().fit(chosen.select(train.genes[self.columns_], train.mirnas[self.known_]), seed=seed)
 
     def predict(self, x: NDArray[Any], genes_present: Mask, *, cohorts: NDArray[Any] | None = None) -> Floats:
-        """Infer from the genes the wide table has; miRNAs it does not have get their training mean."""
+        """Infer from the genes that table has; miRNAs it does not have get their training mean."""
         out = np.tile(self.mean_, (len(x), 1))
         out[:, self.known_] = super().predict(x[:, self.columns_], genes_present[self.columns_])
         return out
