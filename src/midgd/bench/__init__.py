@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from midgd.bench.data import PairedData, load, load_splits, scored_mirnas, split
 from midgd.bench.methods import METHODS, Method
 from midgd.bench.scenarios import FAMILIES, make_scenarios
@@ -11,13 +9,7 @@ from midgd.bench.study import Scenario
 from midgd.bench.table import run
 
 # Names of the first version, for calls that exist.
-_FORMER = {
-    "ARMS": METHODS,
-    "Arm": Method,
-    "Setting": Scenario,
-    "evaluated": scored_mirnas,
-    "settings": make_scenarios,
-}
+ARMS, Arm, Setting, evaluated, settings = METHODS, Method, Scenario, scored_mirnas, make_scenarios
 
 __all__ = [
     "FAMILIES",
@@ -32,9 +24,3 @@ __all__ = [
     "scored_mirnas",
     "split",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _FORMER:
-        return _FORMER[name]
-    raise AttributeError(f"module 'midgd.bench' has no attribute {name!r}")
