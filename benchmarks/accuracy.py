@@ -22,13 +22,12 @@ import pandas as pd
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from dev_data import Pairs, load_pairs
 
-from midgd.metrics import per_feature_correlation, within_group_correlation
-from midgd.reference import Reference
+from midgd.metrics import expressed, per_feature_correlation, within_group_correlation
+from midgd.reference import Reference, minimal_card
 from midgd.train import Modality, Mosaic, fit, fit_readout
 from midgd.train.calibrate import predict_held_out
-from midgd.train.initialise import log1p_cpm
+from midgd.train.downsampling import downsample
 from midgd.train.recipe import N_COMPONENTS, SPEC
-from midgd.train.thinning import thin
 
 DEPTHS = (None, 10_000.0, 1_000.0)
 ALPHAS = np.logspace(-4, 0, 9)
@@ -41,12 +40,12 @@ def main() -> None:
 
 
 def compare(pairs: Pairs) -> pd.DataFrame:
-    wide = (pairs.obs["table"] == "tcga_counts_full").to_numpy()
-    train, test = (pairs.mosaic.take(wide & pairs.split(name)) for name in ("train", "test"))
+    full = (pairs.obs["table"] == "tcga_counts_full").to_numpy()
+    train, test = (pairs.mosaic.take(full & pairs.split(name)) for name in ("train", "test"))
     cohort = pairs.obs["cohort"].to_numpy()
-    scorer = Scorer(train, test, cohort[wide & pairs.split("test")])
+    scorer = Scorer(train, test, cohort[full & pairs.split("test")])
     target = scorer.train_target
-    in_train = cohort[wide & pairs.split("train")]
+    in_train = cohort[full & pairs.split("train")]
     means = {name: target[in_train == name].mean(0) for name in np.unique(in_train)}
     scorer.add("cohort mean (oracle)", None, np.stack([means[c] for c in scorer.cohort]), 0.0, 0.0)
     for depth in DEPTHS:
@@ -68,10 +67,9 @@ class Scorer:
     """Truth, what of it counts, and the table of scores."""
 
     def __init__(self, train: Mosaic, test: Mosaic, cohort: np.ndarray) -> None:
-        rpm = [np.expm1(log1p_cpm(Modality.from_mask(part["mirna"].counts))) for part in (train, test)]
-        self.scored = (rpm[0] > 1).mean(0) > 0.1
-        self.truth = np.where(test["mirna"].measured, log1p_cpm(test["mirna"]), np.nan)
-        measured = np.where(train["mirna"].measured, log1p_cpm(train["mirna"]), np.nan)
+        self.scored = expressed(Modality.from_mask(train["mirna"].counts).log_cpm)
+        self.truth = np.where(test["mirna"].measured, test["mirna"].log_cpm, np.nan)
+        measured = np.where(train["mirna"].measured, train["mirna"].log_cpm, np.nan)
         self.train_target = np.where(np.isnan(measured), np.nanmean(measured, 0), measured)
         self.cohort = cohort
         self.rows: list[dict[str, object]] = []
@@ -103,9 +101,8 @@ class Scorer:
 def fit_reference(pairs: Pairs, mosaic: Mosaic) -> Reference:
     fitted = fit(mosaic, SPEC, n_components=N_COMPONENTS)
     readout = fit_readout(fitted.decoder, fitted.prior, mosaic).readout
-    names = {"name": pairs.stem_loops, "accession": [""] * len(pairs.stem_loops)}
-    genes = {"symbol": pairs.genes, "ensembl": [""] * len(pairs.genes)}
-    return Reference({"name": "benchmark", "genes": genes, "mirnas": names}, fitted.decoder, fitted.prior, readout)
+    card = minimal_card("benchmark", pairs.genes, pairs.stem_loops)
+    return Reference(card, fitted.decoder, fitted.prior, readout)
 
 
 def ridge(
@@ -128,8 +125,8 @@ def ridge(
 
 
 def profile(counts: np.ndarray, depth: float | None, seed: int) -> np.ndarray:
-    thinned = thin(counts, depth, np.random.default_rng(seed))
-    return np.log1p(thinned / thinned.sum(1, keepdims=True) * 1e6)
+    downsampled = downsample(counts, depth, np.random.default_rng(seed))
+    return np.log1p(downsampled / downsampled.sum(1, keepdims=True) * 1e6)
 
 
 if __name__ == "__main__":

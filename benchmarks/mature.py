@@ -20,11 +20,10 @@ from dev_data import Pairs, load_pairs
 from train_reference import BothLevels
 
 from midgd.infer.predict import at_level, in_units
-from midgd.metrics import per_feature_correlation
-from midgd.reference import Reference
+from midgd.metrics import expressed, per_feature_correlation
+from midgd.reference import Reference, minimal_card
 from midgd.train import Modality, Mosaic, fit, fit_readout
 from midgd.train.calibrate import predict_held_out
-from midgd.train.initialise import log1p_cpm
 from midgd.train.recipe import N_COMPONENTS, OPTIONS, READOUT, SPEC
 from midgd.train.ridge import centred, shared_ridge
 
@@ -57,17 +56,16 @@ def compare(pairs: Pairs, levels: BothLevels, mosaic: Mosaic, fitted, withheld: 
     seen = (learned["mature"].present & (cohort[train] != withheld))[:, None] & learned["mature"].measured
     learned = Mosaic(learned.modalities | {"mature": Modality.from_mask(learned["mature"].counts, seen)})
     readout = fit_readout(fitted.decoder, fitted.prior, learned, READOUT, level, unpaired=unpaired).readout
-    names = {"name": pairs.stem_loops, "accession": [""] * len(pairs.stem_loops)}
-    card = {"name": "benchmark", "genes": {"symbol": pairs.genes, "ensembl": [""] * len(pairs.genes)}, "mirnas": names}
+    card = minimal_card("benchmark", pairs.genes, pairs.stem_loops)
     reference = Reference(card, fitted.decoder, fitted.prior, readout, level.arms)
     test = mosaic.take(scored)
-    truth = log1p_cpm(test["mature"])
-    expressed = (np.expm1(truth) > 1).mean(0) > 0.1
+    truth = test["mature"].log_cpm
+    scored_mirnas = expressed(truth)
 
     def score(answer: np.ndarray) -> float:
-        return float(np.nanmean(per_feature_correlation(truth[:, expressed], answer[:, expressed])))
+        return float(np.nanmean(per_feature_correlation(truth[:, scored_mirnas], answer[:, scored_mirnas])))
 
-    result: dict[str, float] = {"n": len(test), "miRNAs": int(expressed.sum())}
+    result: dict[str, float] = {"n": len(test), "miRNAs": int(scored_mirnas.sum())}
     for depth in (None, 1_000.0):
         share = predict_held_out(reference, test, depth, np.random.default_rng(1)).share
         both = {name: at_level(reference, share, name) for name in ("stem-loop", "mature")}
@@ -82,8 +80,8 @@ def compare(pairs: Pairs, levels: BothLevels, mosaic: Mosaic, fitted, withheld: 
 def ridge(train: Mosaic, test: Mosaic, score) -> float:
     """On the genes that all samples measured; the penalty that is best on the scored samples."""
     common = train["mrna"].measured.all(0)
-    x, query = (log1p_cpm(Modality.from_mask(part["mrna"].counts[:, common])) for part in (train, test))
-    sample = centred(x, log1p_cpm(train["mature"]))
+    x, query = (Modality.from_mask(part["mrna"].counts[:, common]).log_cpm for part in (train, test))
+    sample = centred(x, train["mature"].log_cpm)
     size = float(sample.profile.square().sum()) / len(x)
     maps = [shared_ridge(sample, penalty * size) for penalty in PENALTIES]
     return max(score(query @ m.slopes + m.intercept) for m in maps)

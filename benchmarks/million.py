@@ -3,7 +3,7 @@
     python benchmarks/million.py folder                     # 1 k, 10 k, 100 k and 1 M cells, each in its own process
     python benchmarks/million.py folder --cells 1000 10000
 
-The cells are thinned from the real TCGA profiles of ../shared/data, about 2,000 counts each, written once as CSR in
+The cells are downsampled from the real TCGA profiles of ../shared/data, about 2,000 counts each, written once as CSR in
 ``.h5ad`` (11 GB for a million) and read backed. Results go to zarr (``output=``). Peak memory is that of the process.
 """
 
@@ -61,14 +61,14 @@ def write_cells(path: Path, n_cells: int) -> None:
         write_elem(file, "var", source.var[[]])
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         for start in range(0, n_cells, CHUNK):
-            chunk = thinned(cumulative, min(CHUNK, n_cells - start), rng)
+            chunk = downsampled(cumulative, min(CHUNK, n_cells - start), rng)
             if start == 0:
                 write_elem(file, "X", chunk)
             else:
                 ad.io.sparse_dataset(file["X"]).append(chunk)
 
 
-def thinned(cumulative: np.ndarray, n: int, rng: np.random.Generator) -> sparse.csr_matrix:
+def downsampled(cumulative: np.ndarray, n: int, rng: np.random.Generator) -> sparse.csr_matrix:
     """Cells with a log-normal number of counts, drawn from profiles given by their cumulative shares."""
     depth = rng.lognormal(np.log(DEPTH), 0.3, n).astype(int)
     profile = rng.integers(len(cumulative), size=n)

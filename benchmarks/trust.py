@@ -26,7 +26,7 @@ from strangers import HALVES, THINNED, Half, strangers
 from train_reference import BothLevels, base_card
 
 from midgd.infer.domain import out_of_domain
-from midgd.infer.uncertainty import LEVELS, expected_sd, n_deviations
+from midgd.infer.uncertainty import TAIL_PARTS, expected_sd, n_deviations
 from midgd.metrics import auroc
 from midgd.reference import Calibration, load
 from midgd.train import HeldOut, Modality, Mosaic, calibrate
@@ -46,8 +46,8 @@ class Sets:
         cells = CellData.load(card["genes"], levels.card["name"], pairs, self.mosaic, levels.fit())
         held_out, seen = pairs.split("val") | pairs.split("test"), self.mosaic.take(pairs.split("train"))
         development = load(folder / "development")
-        wide = self.mosaic["mrna"].measured.mean(1) > 0.5
-        tissues = [HeldOut(development, self.mosaic.take(held_out & part)) for part in (wide, ~wide)]
+        most_genes = self.mosaic["mrna"].measured.mean(1) > 0.5
+        tissues = [HeldOut(development, self.mosaic.take(held_out & part)) for part in (most_genes, ~most_genes)]
         single = []
         for tables, depths in ((("citeseq",), (None, *THINNED)), (("zanini",), (None,))):
             found, _ = cells.single_cells(tables, development.arms, mean_cpm(seen))
@@ -72,7 +72,7 @@ def coverage(sets: Sets, kind: str) -> Iterator[dict]:
                 found = answered(held_out, depth, np.random.default_rng(2))
                 deviations = np.abs(found.error) / expected_sd(calibration, found.signs, found.evidence)
                 deviations = deviations[np.isfinite(deviations)]
-                for level in LEVELS:
+                for level in TAIL_PARTS:
                     inside = float((deviations <= n_deviations(level, calibration.tails)).mean())
                     which = "strangers" if held_out.strangers else "known"
                     yield {"kind": kind, "which": which, "counts": depth or np.inf, "level": level, "inside": inside}

@@ -11,12 +11,11 @@ from dev_data import Pairs
 
 from midgd.bench.cells import Kind, LabelPairs, MicroRnaome, Profiles, label_pairs, load_kinds
 from midgd.bench.cells.mirnas import TIED, mean_of_studies
-from midgd.bench.cells.pairs import PAIR_WEIGHT
+from midgd.bench.cells.pairs import sample_labels
 from midgd.bench.cells.profiles import SINGLE_CELL
 from midgd.features import GeneVocabulary
 from midgd.reference.reference import Arms
 from midgd.train import MatureLevel, Modality, Mosaic, SampleLabels, remove_offset, stem_loops_of
-from midgd.train.initialise import log1p_cpm
 
 TUMOURS = {
     "ACC": "adrenocortical carcinoma",
@@ -137,18 +136,19 @@ def _both_levels(log_cpm: np.ndarray, arms: Arms, mean: np.ndarray) -> dict[str,
 
 def mean_cpm(mosaic: Mosaic) -> np.ndarray:
     """Mean CPM of the stem-loops, (n_stem_loops,)."""
-    return np.expm1(log1p_cpm(mosaic["mirna"])).mean(0)
+    return np.expm1(mosaic["mirna"].log_cpm).mean(0)
 
 
 def _mature_profile(mosaic: Mosaic, level: MatureLevel) -> np.ndarray:
-    return np.where(mosaic["mature"].measured, log1p_cpm(mosaic["mature"]), level(log1p_cpm(mosaic["mirna"])))
+    return np.where(mosaic["mature"].measured, mosaic["mature"].log_cpm, level(mosaic["mirna"].log_cpm))
 
 
 def with_pairs(mosaic: Mosaic, obs: pd.DataFrame, added: LabelPairs, arms: Arms) -> tuple[Mosaic, SampleLabels]:
     """The mosaic with the pairs behind its samples, and the labels of all."""
     parts = {"mrna": (added.mrna, added.measured)} | _both_levels(added.log_cpm, arms, mean_cpm(mosaic))
     joined = {name: _joined(mosaic[name], Modality.from_mask(*values)) for name, values in parts.items()}
-    return Mosaic(joined), _labels(obs, added)
+    kind = np.concatenate([tcga_kinds(obs), added.obs["kind"].to_numpy(str)])
+    return Mosaic(joined), sample_labels(kind, pd.concat([obs.astype(object), added.obs]))
 
 
 def _joined(first: Modality, second: Modality) -> Modality:
@@ -157,17 +157,6 @@ def _joined(first: Modality, second: Modality) -> Modality:
         np.concatenate([first.counts, second.counts]),
         np.concatenate([first.patterns, second.patterns]),
         np.concatenate([first.pattern, second.pattern + n]),
-    )
-
-
-def _labels(obs: pd.DataFrame, added: LabelPairs) -> SampleLabels:
-    n, k = len(obs), len(added)
-    return SampleLabels(
-        np.concatenate([tcga_kinds(obs), added.obs["kind"].to_numpy(str)]),
-        np.concatenate([np.zeros(n, bool), (added.obs["group"] != "tissue").to_numpy()]),
-        np.concatenate([np.zeros(n, "U1"), added.obs["droplet_study"].to_numpy(str)]),
-        np.repeat([False, True], [n, k]),
-        np.concatenate([np.ones(n), PAIR_WEIGHT * added.obs["weight"]]).astype(np.float32),
     )
 
 

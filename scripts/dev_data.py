@@ -6,17 +6,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import anndata as ad
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.sparse import issparse
 
+from midgd.bench.data import PAIRED, TABLES, each_once, has, load, load_splits
 from midgd.train import Modality, Mosaic
 
 DATA = Path(os.environ.get("MIDGD_DEV_DATA", Path(__file__).parents[2] / "shared" / "data"))
-# Widest first: a sample is taken from the first table that has it.
-TABLES = ("tcga_counts_full", "tcga_rsem_full", "tcga_unified_common")
 # Their miRNA annotation had 705 stem-loops; the others are stored as 0 but were not measured.
 OLD_ANNOTATION = ("COAD", "READ", "OV", "LAML")
 
@@ -40,66 +37,43 @@ def load_pairs(*, as_stored: bool = False) -> Pairs:
 
     ``as_stored``: stem-loops that a cohort did not annotate count as measured, with 0 reads.
     """
-    there = [name for name in TABLES if (DATA / name).is_dir()]
-    tables = {name: [_read(name, part) for part in ("mrna", "mirna_stemloop")] for name in there}
-    genes = list(tables[TABLES[0]][0].var_names)
-    stem_loops = sorted(set().union(*(mirna.var_names for _, mirna in tables.values())))
-    unseen = _unannotated(stem_loops)
-    counts, seen, taken, obs = {"mrna": [], "mirna": []}, {"mrna": [], "mirna": []}, set(), []
-    for name, (mrna, mirna) in tables.items():
-        fresh = ~mrna.obs_names.isin(taken)
-        taken |= set(mrna.obs_names)
-        old = mrna.obs["cohort"][fresh].isin(OLD_ANNOTATION).to_numpy()
-        for modality, table, features in (("mrna", mrna, genes), ("mirna", mirna, stem_loops)):
-            x, measured = widen(table[fresh], features)
-            mask = np.repeat(measured[None], len(x), 0)
-            if modality == "mirna" and not as_stored:
-                mask[np.ix_(old, unseen)] = False
-            counts[modality].append(x)
-            seen[modality].append(mask)
-        obs.append(mrna.obs[fresh].assign(table=name))
-    frame = pd.concat(obs)
-    splits = pd.read_csv(DATA / "patient_splits.csv").set_index("patient")["split"]
-    frame["split"] = frame["patient"].map(splits)
-    mosaic = Mosaic({m: Modality.from_mask(np.concatenate(counts[m]), np.concatenate(seen[m])) for m in counts})
-    return Pairs(mosaic, frame, genes, stem_loops)
+    tables = {TABLES[name][0]: load(name, DATA) for name in PAIRED if has(name, DATA)}
+    genes = next(iter(tables.values())).genes
+    stem_loops = pd.Index(sorted(set().union(*(table.mirnas for table in tables.values()))))
+    fresh = dict(zip(tables, each_once(tables.values()), strict=True))
+    frame = pd.concat([table.obs.assign(table=name) for name, table in fresh.items()])
+    frame["split"] = frame["patient"].map(load_splits(DATA))
+    mrna = Modality.stack([(table.x, table.genes) for table in fresh.values()], genes)
+    mirna = Modality.stack([(table.y, table.mirnas) for table in fresh.values()], stem_loops)
+    if not as_stored:
+        measured = mirna.measured
+        measured[np.ix_(frame["cohort"].isin(OLD_ANNOTATION), _unannotated(stem_loops))] = False
+        mirna = Modality.from_mask(mirna.counts, measured)
+    return Pairs(Mosaic({"mrna": mrna, "mirna": mirna}), frame, list(genes), list(stem_loops))
 
 
 def load_both_levels() -> tuple[pd.DataFrame, pd.DataFrame, pd.Series]:
     """Stem-loop and mature counts of samples that have both (with or without mRNA), each once, and their cohorts."""
-    stem, mature = _read("tcga_mirna_only", "mirna_stemloop"), _read("tcga_mirna_only", "mirna_mature")
-    stem.obs_names = [name[:15] for name in stem.obs_names]
-    stem = stem[~stem.obs_names.duplicated()]
-    both = [name for name in mature.obs_names if name in set(stem.obs_names)]
-    return stem[both].to_df(), mature[both].to_df(), mature[both].obs["cohort"].astype(str)
+    stem, mature = load("mirna-only", DATA), load("mature-only", DATA)
+    names = stem.obs.index.str[:15]
+    once = ~names.duplicated()
+    stem_loops = pd.DataFrame(stem.y[once], names[once], stem.mirnas)
+    matures = pd.DataFrame(mature.y, mature.obs.index, mature.mirnas)
+    both = [name for name in matures.index if name in set(stem_loops.index)]
+    return stem_loops.loc[both], matures.loc[both], mature.obs["cohort"].astype(str).loc[both]
 
 
 def load_unpaired(stem_loops: list[str]) -> tuple[Modality, NDArray[np.str_]]:
     """Stem-loop counts of samples with and without mRNA, but those of the old annotation, and their patients."""
-    table = _read("tcga_mirna_only", "mirna_stemloop")
-    table = table[~table.obs["cohort"].isin(OLD_ANNOTATION)]
-    counts, known = widen(table, stem_loops)
-    patients = np.array([name[:12] for name in table.obs_names])
-    return Modality.from_mask(counts, np.repeat(known[None], len(counts), 0)), patients
+    table = load("mirna-only", DATA)
+    table = table.subset(~table.obs["cohort"].isin(OLD_ANNOTATION).to_numpy())
+    counts = Modality.stack([(table.y, table.mirnas)], pd.Index(stem_loops))
+    return counts, table.obs.index.str[:12].to_numpy(str)
 
 
-def _read(folder: str, part: str) -> ad.AnnData:
-    return ad.read_h5ad(DATA / folder / f"{part}.h5ad")
-
-
-def widen(table: ad.AnnData, features: list[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Counts in the order of `features`, and which of them the table has."""
-    position = table.var_names.get_indexer(features)
-    known = position >= 0
-    counts = np.zeros((table.n_obs, len(features)), np.float32)
-    values = table.X.toarray() if issparse(table.X) else np.asarray(table.X)
-    counts[:, known] = values[:, position[known]]
-    return counts, known
-
-
-def _unannotated(stem_loops: list[str]) -> NDArray[np.int64]:
+def _unannotated(stem_loops: pd.Index) -> NDArray[np.int64]:
     """Stem-loops that no sample of the old annotation has a read of."""
-    table = _read("tcga_mirna_only", "mirna_stemloop")
-    old = table[table.obs["cohort"].isin(OLD_ANNOTATION)]
-    total = pd.Series(np.asarray(old.X).sum(0), index=old.var_names).reindex(stem_loops)
+    table = load("mirna-only", DATA)
+    old = table.subset(table.obs["cohort"].isin(OLD_ANNOTATION).to_numpy())
+    total = pd.Series(old.y.sum(0), index=old.mirnas).reindex(stem_loops)
     return np.flatnonzero(total.fillna(0).to_numpy() == 0)

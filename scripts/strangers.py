@@ -12,11 +12,10 @@ from cell_pairs import CellData, mean_cpm
 
 from midgd.bench.cells import Kind
 from midgd.infer.predict import at_level, in_units
-from midgd.metrics import per_feature_correlation
+from midgd.metrics import expressed, per_feature_correlation
 from midgd.reference import Reference
 from midgd.train import HeldOut, Mosaic
 from midgd.train.calibrate import predict_held_out
-from midgd.train.initialise import log1p_cpm
 
 HALVES = (0, 1)
 # Lineages of the first half. Those that share cells are in one half: T and NK cells; all that is of epithelium.
@@ -24,7 +23,7 @@ FIRST = (
     *("B cell", "platelet", "red cell", "endothelium", "epithelium", "skin", "intestine", "bladder", "neural"),
     *("retina", "skeletal muscle", "heart", "adrenal", "kidney", "lung", "pancreas", "testis"),
 )
-# As measured, then thinned; averages and CPM are no counts as they are.
+# As measured, then downsampled; averages and CPM are no counts as they are.
 SINGLE_CELLS = ("citeseq", "zanini", "darmanis")
 AVERAGES = ("aizarani", "smillie")
 THINNED = (3_000.0, 1_000.0, 300.0, 100.0, 30.0, 10.0, 3.0)
@@ -84,14 +83,14 @@ def left_out_accuracy(
             prediction = predict_held_out(model, found, DROPLET, np.random.default_rng(1))
             for level, name in levels.items():
                 answer = in_units(at_level(model, prediction.share, level), "log1p_cpm")
-                truth = np.where(found[name].measured, log1p_cpm(found[name]), np.nan)
+                truth = np.where(found[name].measured, found[name].log_cpm, np.nan)
                 parts[level].append((pd.DataFrame(truth, kinds), pd.DataFrame(answer, kinds)))
     found = {}
     for level, tables in parts.items():
         truth, answer = (pd.concat(t).groupby(level=0).mean() for t in zip(*tables, strict=True))
-        expressed = (np.expm1(truth) > 1).mean() > 0.1
+        scored = expressed(truth) & truth.notna().all()
         correlation = per_feature_correlation(np.nan_to_num(truth.to_numpy()), answer.to_numpy())
-        found[level] = np.where(expressed & truth.notna().all(), correlation, np.nan)
+        found[level] = np.where(scored, correlation, np.nan)
     return found
 
 

@@ -22,7 +22,7 @@ from strangers import HALVES, Half, left_out_accuracy, strangers
 from midgd import __version__
 from midgd.bench.cells import Kind
 from midgd.infer.predict import at_level, in_units
-from midgd.metrics import per_feature_correlation
+from midgd.metrics import expressed, per_feature_correlation
 from midgd.reference import Calibration, Reference
 from midgd.train import (
     HeldOut,
@@ -36,12 +36,11 @@ from midgd.train import (
     fit_readout,
 )
 from midgd.train.calibrate import predict_held_out
-from midgd.train.initialise import log1p_cpm
 from midgd.train.recipe import ENCODER, N_COMPONENTS, OPTIONS, READOUT, SPEC
 
 BUNDLED = Path(__file__).parents[1] / "src/midgd/reference/bundled/default"
 # Level of the output and its modality in the mosaic.
-LEVELS = {"stem-loop": "mirna", "mature": "mature"}
+MODALITY_OF = {"stem-loop": "mirna", "mature": "mature"}
 # Single cells that the development model has not seen, which tell how wrong it is on cells.
 HELD_OUT_CELLS = ("citeseq", "zanini")
 CELL_DEPTHS = (None, 3_000.0, 1_000.0, 300.0, 100.0, 30.0, 10.0, 3.0)
@@ -149,8 +148,12 @@ def calibrations(
     """Held-out errors of tissues and of cells: of known kinds, and of kinds and cohorts that a model has not seen."""
     held_out, seen = pairs.split("val") | pairs.split("test"), mosaic.take(pairs.split("train"))
     # Evidence depends on the number of genes: samples of few genes are compared with their like.
-    wide = mosaic["mrna"].measured.mean(1) > 0.5
-    tissues = [HeldOut(development, mosaic.take(held_out & part)) for part in (wide, ~wide) if (held_out & part).any()]
+    most_genes = mosaic["mrna"].measured.mean(1) > 0.5
+    tissues = [
+        HeldOut(development, mosaic.take(held_out & part))
+        for part in (most_genes, ~most_genes)
+        if (held_out & part).any()
+    ]
     if cells is None:
         return calibrate(*tissues), None
     single = []
@@ -170,7 +173,7 @@ def accuracies(reference: Reference, test: Mosaic, everything: Mosaic) -> dict[s
         name: predict_held_out(reference, test, depth, np.random.default_rng(1)).share
         for name, depth in (("bulk", None), ("umi_1000", 1_000.0))
     }
-    return {level: accuracy(reference, test, shares, level, everything[name]) for level, name in LEVELS.items()}
+    return {level: accuracy(reference, test, shares, level, everything[name]) for level, name in MODALITY_OF.items()}
 
 
 def accuracy(
@@ -181,12 +184,12 @@ def accuracy(
     Of miRNAs above 1 CPM in more than 10 % of all samples that counted them.
     """
     table = pd.DataFrame(index=reference.mirna_table(level)["name"])
-    rows = mosaic[LEVELS[level]].present
-    truth, measured = log1p_cpm(mosaic[LEVELS[level]])[rows], mosaic[LEVELS[level]].measured[rows].all(0)
-    expressed = (np.expm1(log1p_cpm(counted))[counted.present] > 1).mean(0) > 0.1
+    rows = mosaic[MODALITY_OF[level]].present
+    truth, measured = mosaic[MODALITY_OF[level]].log_cpm[rows], mosaic[MODALITY_OF[level]].measured[rows].all(0)
+    scored = measured & expressed(counted.log_cpm[counted.present])
     for name, share in shares.items():
         predicted = in_units(at_level(reference, share[rows], level), "log1p_cpm")
-        table[name] = np.where(measured & expressed, per_feature_correlation(truth, predicted), np.nan)
+        table[name] = np.where(scored, per_feature_correlation(truth, predicted), np.nan)
     return table
 
 
@@ -253,7 +256,7 @@ def main() -> None:
             model.save(args.development / f"half{half.number}")
     tables = accuracies(development, mosaic.take(pairs.split("test")), mosaic)
     if cells is not None:
-        for level, correlation in left_out_accuracy(blind, cells, outside[0], LEVELS).items():
+        for level, correlation in left_out_accuracy(blind, cells, outside[0], MODALITY_OF).items():
             tables[level]["cells_left_out"] = correlation
     for level, table in tables.items():
         log.info("held-out Spearman, %s: %s", level, table.mean().round(4).to_dict())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -280,3 +281,26 @@ def fuzzing() -> Any:
 def golden() -> Any:
     """The module `golden.py`."""
     return _helper("golden")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Empty cache folder, no progress bars, no waiting between attempts to download."""
+    monkeypatch.setattr(settings, "data_dir", tmp_path / "cache")
+    monkeypatch.setattr(settings, "progress", False)
+    monkeypatch.setattr("midgd.download.http.BACKOFF", 0.0)
+    monkeypatch.setattr("midgd.download.http.CHUNK", 1024)
+    return settings.data_dir
+
+
+@pytest.fixture
+def unused_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def nowhere(unused_port: int) -> str:
+    """Address at which nobody listens: the machine without a network."""
+    return f"http://127.0.0.1:{unused_port}"

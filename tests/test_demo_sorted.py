@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from midgd.demo_sorted import SORTED, TYPES, against_sorted, draw_against_sorted
+from midgd.demo_sorted import SORTED, TYPES, against_sorted, plot_against_sorted
 
 
 def cells(values: pd.DataFrame) -> tuple[AnnData, pd.Series]:
@@ -31,5 +31,5 @@ def test_a_wrong_type_is_found():
 
 
 def test_the_figure_is_written(tmp_path):
-    draw_against_sorted(against_sorted(*cells(SORTED))).savefig(tmp_path / "figure.png")
+    plot_against_sorted(against_sorted(*cells(SORTED))).savefig(tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 10_000

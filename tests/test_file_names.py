@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from midgd._file_names import is_plain_name
-from midgd.datasets._fetch import safe_name
+from midgd.download.fetch import safe_name
 
 DEVICES = ["CON", "nul", "aux.tsv", "COM1", "lpt9.tar.gz", "PRN .txt", "CONIN$"]
 ELSEWHERE = ["../x", "a/b", "a\\b", "..", ".", "", "C:x", "C:", "a:stream", "a\0b", "a\nb"]

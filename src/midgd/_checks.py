@@ -15,6 +15,7 @@ from midgd._text import shown
 
 Check = Callable[[object, str], None]
 
+# Of a list or object in a file: far more than any reference has, few enough for the memory of a laptop.
 MAX_ENTRIES = 10_000_000
 MAX_DEPTH = 32  # of lists and objects in each other
 

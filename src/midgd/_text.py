@@ -7,8 +7,11 @@ import reprlib
 LONGEST = 500  # characters of a message about a file
 
 _SHORT = reprlib.Repr()
+# What fits on a line of an error message.
 _SHORT.maxstring = _SHORT.maxother = 60
+# Of lists and the like, the first members tell enough.
 _SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxset = _SHORT.maxfrozenset = _SHORT.maxdict = 4
+# Of lists in each other.
 _SHORT.maxlevel = 2
 
 

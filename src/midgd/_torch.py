@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import torch
 
@@ -21,8 +21,9 @@ P = ParamSpec("P")
 Result = TypeVar("Result")
 
 _lock = threading.Lock()
+# Number of calls that have changed the settings of torch at the moment, and the settings before the first of them.
 _users = 0
-_before: tuple[torch.dtype, str, int] = (torch.float32, "highest", 1)
+_before: tuple[torch.dtype, str, int] = (torch.float32, "highest", 1)  # type, precision, threads
 
 
 @contextmanager
@@ -77,15 +78,3 @@ def apart(function: Callable[P, Result]) -> Callable[P, Result]:
             return pool.submit(function, *args, **kwargs).result()
 
     return wrapped
-
-
-@contextmanager
-def plain_torch() -> Iterator[None]:
-    """Torch as it is after its import, in the thread of the caller: for work that Ctrl-C must reach, as training."""
-    device: Any = torch.get_default_device()
-    with own_settings(), torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
-        if device.type == "cpu":
-            yield
-        else:
-            with torch.device("cpu"):
-                yield

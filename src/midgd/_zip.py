@@ -14,6 +14,7 @@ try:
 except ImportError:  # Python can be built without it
     LZMAError = zlib.error  # type: ignore[assignment, misc]
 
+# Bytes that are unpacked at a time, so that a large entry needs little memory.
 PIECE = 1 << 20
 MAX_READ = 8 << 20  # bytes at once; also of the list of entries, which is some 100,000 of them
 

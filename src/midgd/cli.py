@@ -74,12 +74,12 @@ def _parser() -> argparse.ArgumentParser:
 
     bench = commands.add_parser("bench", help="compare midgd with ridge, boosting and others on paired data")
     bench.add_argument("--output", type=Path, default=Path("benchmark"), help="name of the .csv and .png (benchmark)")
-    bench.add_argument("--arms", nargs="+", metavar="ARM", help="names in midgd.bench.ARMS (default: all)")
+    bench.add_argument("--arms", nargs="+", metavar="ARM", help="methods, names in midgd.bench.METHODS (default: all)")
     bench.add_argument("--settings", nargs="+", metavar="SETTING", help="bulk, depth, loco-full, ... (default: all)")
     bench.add_argument("--data", type=Path, help="folder of paired data (default: MIDGD_DEV_DATA or ../shared/data)")
     bench.add_argument("--on", default="test", help="split that is scored: test or val (default: test)")
     bench.add_argument("--boot", type=int, default=200, help="resamples over patients for the intervals (200)")
-    bench.add_argument("--seed", type=int, default=0, help="of thinning, arms and bootstrap (0)")
+    bench.add_argument("--seed", type=int, default=0, help="of downsampling, arms and bootstrap (0)")
     bench.set_defaults(run=_bench)
     return parser
 

@@ -9,7 +9,7 @@ import pandas as pd
 from anndata import AnnData
 
 from midgd._files import new_file
-from midgd.pl._figure import save_figure
+from midgd.pl.figure import save_figure
 from midgd.settings import logger
 
 LABELS = "bulk_labels"
@@ -36,7 +36,7 @@ MARKERS = {
 def run(output: Path) -> list[Path]:
     """Infer, draw, write the values by cell type, compare with sorted cells; the paths of the five files."""
     import midgd
-    from midgd.demo_sorted import against_sorted, draw_against_sorted
+    from midgd.demo_sorted import against_sorted, plot_against_sorted
 
     adata = midgd.datasets.pbmc68k_counts()
     midgd.tl.infer_mirna(adata)
@@ -48,7 +48,7 @@ def run(output: Path) -> list[Path]:
     _write(by_type.T.round(3), paths[2])
     table = against_sorted(mirna, mirna.obs[LABELS])
     paths += [output / "pbmc_against_sorted.png", output / "pbmc_against_sorted.csv"]
-    save_figure(draw_against_sorted(table), paths[3])
+    save_figure(plot_against_sorted(table), paths[3])
     _write(table.round(2), paths[4])
     worst = table["error"].abs().sort_values(ascending=False).index[:3]
     wrong = ", ".join(f"{name} in {kind} ({table.loc[(kind, name), 'error']:+.1f})" for kind, name in worst)

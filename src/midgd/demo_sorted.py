@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from midgd.pl._figure import BLUE, VERMILION
+from midgd.pl.figure import BLUE, VERMILION
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,7 +49,7 @@ def against_sorted(mirna: AnnData, labels: pd.Series) -> pd.DataFrame:
     return table.assign(error=centred["inferred"] - centred["sorted"])
 
 
-def draw_against_sorted(table: pd.DataFrame) -> Figure:
+def plot_against_sorted(table: pd.DataFrame) -> Figure:
     """A figure with one panel a miRNA: sorted and inferred values by type, each less its mean."""
     import matplotlib.pyplot as plt
 

@@ -122,7 +122,7 @@ def _read_one_file(path: Path) -> AnnData | MuData:
 def _mrna(data: AnnData | MuData, path: Path, modality: str | None) -> AnnData:
     from anndata import AnnData
 
-    from midgd.data import rna_modality
+    from midgd.counts import rna_modality
 
     if isinstance(data, AnnData):
         if modality is not None:

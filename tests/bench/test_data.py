@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from midgd.bench.data import PairedData, evaluated, load, load_splits, split
+from midgd.bench.data import PairedData, each_once, load, load_splits, scored_mirnas, split
 
 
 def test_missing_folder_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,7 +38,7 @@ def test_mirna_alone_has_no_genes_but_patients(dev_data: Path) -> None:
     assert alone.obs["patient"].str.fullmatch(r"TCGA-\w\w-\d{4}").all()
 
 
-def test_tables_cannot_be_changed_by_one_arm_for_the_next(dev_data: Path) -> None:
+def test_tables_cannot_be_changed_by_one_method_for_the_next(dev_data: Path) -> None:
     with pytest.raises(ValueError, match="read-only"):
         load("full", dev_data).x[0, 0] = 1
 
@@ -73,9 +73,15 @@ def test_evaluated_counts_reads_per_million() -> None:
     y[:2, 1] = 100  # present in exactly 10 %: not more
     y[:, 2] = np.where(np.arange(20) < 3, 10, 1)
     data = PairedData(np.zeros((20, 0)), y, pd.Index([]), pd.Index(["a", "b", "c"]), pd.DataFrame(index=range(20)))
-    assert evaluated(data).tolist() == [True, False, True]
+    assert scored_mirnas(data).tolist() == [True, False, True]
 
 
 def test_unknown_table(dev_data: Path) -> None:
     with pytest.raises(KeyError, match="unknown table 'x'"):
         load("x", dev_data)
+
+
+def test_every_sample_comes_from_its_first_table(dev_data: Path) -> None:
+    full = load("full", dev_data)
+    first, second = each_once([full.subset(np.arange(60)), full])
+    assert len(first) == 60 and second.obs.index.equals(full.obs.index[60:])

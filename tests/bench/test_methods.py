@@ -8,9 +8,19 @@ import pytest
 from scipy.stats import norm
 
 from midgd.bench.data import PairedData, load, load_splits, split
-from midgd.bench.methods import ARMS, CalibratedMidgd, Midgd, Paper, Ridge, WideRidge, XGBoost, log_share, make_arms
+from midgd.bench.methods import (
+    METHODS,
+    CalibratedMidgd,
+    Midgd,
+    Paper,
+    Ridge,
+    WideRidge,
+    XGBoost,
+    log_share,
+    make_methods,
+)
 from midgd.bench.methods.kernel import kernel_ridge
-from midgd.bench.perturb import thin
+from midgd.bench.perturb import downsample
 from midgd.metrics import per_feature_correlation
 
 
@@ -20,15 +30,15 @@ def pairs(dev_data: Path) -> tuple[PairedData, PairedData]:
     return split(data, splits, "train"), split(data, splits, "test")
 
 
-@pytest.mark.parametrize("name", list(ARMS))
+@pytest.mark.parametrize("name", list(METHODS))
 @pytest.mark.filterwarnings("ignore:.*max_iter.*")
-def test_every_arm_answers_in_shape_and_row_by_row(name: str, pairs: tuple[PairedData, PairedData]) -> None:
+def test_every_method_answers_in_shape_and_row_by_row(name: str, pairs: tuple[PairedData, PairedData]) -> None:
     if name == "xgboost":
         pytest.importorskip("xgboost")
     train, test = pairs
-    arm = make_arms([name])[0]
-    assert arm.name == name
-    arm.fit(train, seed=0)
+    method = make_methods([name])[0]
+    assert method.name == name
+    method.fit(train, seed=0)
     everything = np.ones(len(train.genes), dtype=bool)
     half = everything.copy()
     half[::2] = False
@@ -36,21 +46,21 @@ def test_every_arm_answers_in_shape_and_row_by_row(name: str, pairs: tuple[Paire
     order = np.random.default_rng(0).permutation(len(test))
     for present in (everything, half):
         x = test.x * present
-        predicted = arm.predict(x, present, cohorts=cohorts)
+        predicted = method.predict(x, present, cohorts=cohorts)
         assert predicted.shape == test.y.shape
         assert np.isfinite(predicted).all()
-        again = arm.predict(x[order], present, cohorts=cohorts[order])
+        again = method.predict(x[order], present, cohorts=cohorts[order])
         np.testing.assert_allclose(again, predicted[order], atol=1e-4)
     if name != "mean":
-        trained = arm.predict(test.x, everything, cohorts=cohorts)
+        trained = method.predict(test.x, everything, cohorts=cohorts)
         least = 0.1 if "oracle" in name else 0.3 if "paper" in name else 0.5
         assert np.nanmean(per_feature_correlation(test.log_cpm, trained)) > least
 
 
 def test_the_paper_s_objective_falls(pairs: tuple[PairedData, PairedData]) -> None:
-    arm = Paper(60, check_every=20)
-    arm.fit(pairs[0])
-    epochs, values = zip(*arm.curve_, strict=True)
+    method = Paper(60, check_every=20)
+    method.fit(pairs[0])
+    epochs, values = zip(*method.curve_, strict=True)
     assert epochs == (20, 40, 60) and values[0] > values[1] > values[2]
 
 
@@ -59,9 +69,10 @@ def test_absent_genes_are_unknown_not_zero(pairs: tuple[PairedData, PairedData])
     train, test = pairs
     present = np.arange(len(train.genes)) >= 30
     garbage = np.where(present, test.x, 10_000)
-    for arm in make_arms(["ridge", "knn", "xgboost"]):
-        arm.fit(train)
-        np.testing.assert_allclose(arm.predict(garbage, present), arm.predict(test.x * present, present), atol=1e-5)
+    for method in make_methods(["ridge", "knn", "xgboost"]):
+        method.fit(train)
+        zeroed = method.predict(test.x * present, present)
+        np.testing.assert_allclose(method.predict(garbage, present), zeroed, atol=1e-5)
 
 
 def test_log_share_renormalises_over_the_genes_present() -> None:
@@ -72,9 +83,9 @@ def test_log_share_renormalises_over_the_genes_present() -> None:
 
 def test_oracle_uses_cohorts_and_falls_back_to_the_mean(pairs: tuple[PairedData, PairedData]) -> None:
     train, test = pairs
-    arm = make_arms(["cohort-mean (oracle)"])[0]
-    arm.fit(train)
-    predicted = arm.predict(test.x[:2], np.ones(60, dtype=bool), cohorts=np.array(["AAA", "new"]))
+    method = make_methods(["cohort-mean (oracle)"])[0]
+    method.fit(train)
+    predicted = method.predict(test.x[:2], np.ones(60, dtype=bool), cohorts=np.array(["AAA", "new"]))
     inside = (train.obs["cohort"] == "AAA").to_numpy()
     np.testing.assert_allclose(predicted, [train.log_cpm[inside].mean(0), train.log_cpm.mean(0)])
 
@@ -103,12 +114,12 @@ def test_penalty_follows_the_noise(noise: float, weak: bool) -> None:
 
 def test_matching_the_depth_helps_where_it_is_thin(pairs: tuple[PairedData, PairedData]) -> None:
     train, test = pairs
-    x = thin(test.x, 100, np.random.default_rng(0))
+    x = downsample(test.x, 100, np.random.default_rng(0))
     present = np.ones(60, dtype=bool)
     error = {}
-    for arm in (Ridge(), Ridge("matched", match_depth=True, copies=4, scale=None)):
-        arm.fit(train)
-        error[arm.name] = np.mean((arm.predict(x, present) - test.log_cpm) ** 2)
+    for method in (Ridge(), Ridge("matched", match_depth=True, copies=4, scale=None)):
+        method.fit(train)
+        error[method.name] = np.mean((method.predict(x, present) - test.log_cpm) ** 2)
     assert error["matched"] < error["ridge"]
 
 
@@ -116,11 +127,11 @@ def test_wide_ridge_reads_only_the_wide_table(pairs: tuple[PairedData, PairedDat
     train, test = pairs
     wide = load("common", dev_data).subset(np.arange(40))
     wide = wide.select(mirnas=wide.mirnas[:10])
-    arm, plain = WideRidge("wide"), Ridge()
-    arm.fit(train, extra={"common": wide})
+    method, plain = WideRidge("wide"), Ridge()
+    method.fit(train, extra={"common": wide})
     plain.fit(wide)
     present = np.ones(60, dtype=bool)
-    predicted = arm.predict(test.x, present)
+    predicted = method.predict(test.x, present)
     np.testing.assert_allclose(predicted[:, :10], plain.predict(test.x[:, :30], present[:30]), atol=1e-5)
     np.testing.assert_allclose(predicted[:, 10:], np.tile(train.log_cpm.mean(0)[10:], (len(test), 1)))
 
@@ -139,17 +150,17 @@ def test_wide_ridge_takes_the_table_of_the_right_level(pairs: tuple[PairedData, 
 def test_xgboost_takes_the_most_variable_genes(pairs: tuple[PairedData, PairedData]) -> None:
     pytest.importorskip("xgboost")
     train, _ = pairs
-    arm = XGBoost(n_genes=7)
-    arm.fit(train)
+    method = XGBoost(n_genes=7)
+    method.fit(train)
     variance = log_share(train.x, np.ones(60, dtype=bool)).var(0)
-    assert set(arm.genes_) == set(np.argsort(variance)[-7:])
+    assert set(method.genes_) == set(np.argsort(variance)[-7:])
 
 
 def test_names_are_checked() -> None:
-    with pytest.raises(KeyError, match="unknown arms"):
-        make_arms(["rigde"])
+    with pytest.raises(KeyError, match="unknown methods"):
+        make_methods(["rigde"])
     with pytest.raises(ValueError, match="different names"):
-        make_arms(["ridge", Ridge()])
+        make_methods(["ridge", Ridge()])
 
 
 def test_calibrated_midgd_covers_what_it_says_and_trains_without_those_it_asks(
@@ -165,15 +176,15 @@ def test_calibrated_midgd_covers_what_it_says_and_trains_without_those_it_asks(
 
     plain = Midgd.fit
     monkeypatch.setattr(Midgd, "fit", fit)
-    arm = CalibratedMidgd(held_out=0.3)
-    arm.fit(train, extra={"full": train})
+    method = CalibratedMidgd(held_out=0.3)
+    method.fit(train, extra={"full": train})
     patients = set(train.obs["patient"])
     assert seen[0] == seen[1] and len(patients - seen[0]) == round(0.3 * len(patients))
     present = np.ones(60, dtype=bool)
     width = []
     for level in (0.5, 0.9):
-        lower, upper = arm.predict_interval(test.x, present, level)
+        lower, upper = method.predict_interval(test.x, present, level)
         assert np.mean((test.log_cpm >= lower) & (test.log_cpm <= upper)) == pytest.approx(level, abs=0.2)
         width.append(upper - lower)
-        np.testing.assert_allclose((lower + upper) / 2, arm.predict(test.x, present), atol=1e-3)
+        np.testing.assert_allclose((lower + upper) / 2, method.predict(test.x, present), atol=1e-3)
     np.testing.assert_allclose(width[1] / width[0], norm.ppf(0.95) / norm.ppf(0.75), rtol=1e-3)

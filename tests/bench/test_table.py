@@ -35,8 +35,8 @@ class Known:
         return middle - half, middle + half
 
 
-def value(table: pd.DataFrame, arm: str, setting: str, metric: str, column: str = "value") -> float:
-    (row,) = table[(table["arm"] == arm) & (table["setting"] == setting) & (table["metric"] == metric)][column]
+def value(table: pd.DataFrame, method: str, scenario: str, metric: str, column: str = "value") -> float:
+    (row,) = table[(table["arm"] == method) & (table["setting"] == scenario) & (table["metric"] == metric)][column]
     return float(row)
 
 
@@ -60,13 +60,13 @@ def test_end_to_end_with_files(dev_data: Path, tmp_path: Path) -> None:
     assert sorted(p.name for p in out.parent.iterdir()) == ["table.csv", "table.png"]
 
 
-def test_own_arm_gain_and_calibration(dev_data: Path) -> None:
-    arm = Known(midgd.bench.load("full", dev_data))
-    table = midgd.bench.run(["mean", "ridge", arm], ["bulk"], data_dir=dev_data, n_boot=30, downstream=False)
-    (setting,) = midgd.bench.settings(["bulk"], data_dir=dev_data)
-    counted = midgd.bench.evaluated(setting.train)
-    predicted = arm.predict(setting.test.x, setting.genes_present)
-    expected = per_feature_correlation(setting.test.log_cpm[:, counted], predicted[:, counted]).mean()
+def test_own_method_gain_and_calibration(dev_data: Path) -> None:
+    method = Known(midgd.bench.load("full", dev_data))
+    table = midgd.bench.run(["mean", "ridge", method], ["bulk"], data_dir=dev_data, n_boot=30, downstream=False)
+    (scenario,) = midgd.bench.make_scenarios(["bulk"], data_dir=dev_data)
+    scored = midgd.bench.scored_mirnas(scenario.train)
+    predicted = method.predict(scenario.test.x, scenario.genes_present)
+    expected = per_feature_correlation(scenario.test.log_cpm[:, scored], predicted[:, scored]).mean()
     assert value(table, "known", "bulk", "spearman") == pytest.approx(expected)
     for metric in ("spearman", "rmse"):
         gain = abs(value(table, "known", "bulk", metric) - value(table, "ridge", "bulk", metric))
@@ -75,28 +75,28 @@ def test_own_arm_gain_and_calibration(dev_data: Path) -> None:
     assert value(table, "ridge", "bulk", "spearman", "gain") == 0
     assert value(table, "known", "bulk", "coverage_90") == pytest.approx(0.9, abs=0.05)
     assert value(table, "known", "bulk", "coverage_50") == pytest.approx(0.5, abs=0.06)
-    assert set(arm.extra) == {"full", "common", "rsem", "mature", "mature-common", "mirna-only", "mature-only"}
+    assert set(method.extra) == {"full", "common", "rsem", "mature", "mature-common", "mirna-only", "mature-only"}
 
 
-def test_arms_train_once_per_training_set(dev_data: Path) -> None:
-    arm = Known(midgd.bench.load("full", dev_data))
-    arm.predict = lambda x, present, cohorts=None: np.ones((len(x), 24))  # type: ignore[method-assign]
-    arm.predict_interval = lambda x, present, level: (np.zeros((len(x), 24)),) * 2  # type: ignore[method-assign]
-    midgd.bench.run([arm], ["bulk", "depth", "loco-full"], data_dir=dev_data, n_boot=0, downstream=False)
-    assert arm.fits == 1 + 2
+def test_methods_train_once_per_training_set(dev_data: Path) -> None:
+    method = Known(midgd.bench.load("full", dev_data))
+    method.predict = lambda x, present, cohorts=None: np.ones((len(x), 24))  # type: ignore[method-assign]
+    method.predict_interval = lambda x, present, level: (np.zeros((len(x), 24)),) * 2  # type: ignore[method-assign]
+    midgd.bench.run([method], ["bulk", "depth", "loco-full"], data_dir=dev_data, n_boot=0, downstream=False)
+    assert method.fits == 1 + 2
 
 
 def test_own_settings_are_run(dev_data: Path) -> None:
-    (setting,) = midgd.bench.settings(["depth/500"], data_dir=dev_data)
-    table = midgd.bench.run(["mean"], [setting], n_boot=0)
+    (scenario,) = midgd.bench.make_scenarios(["depth/500"], data_dir=dev_data)
+    table = midgd.bench.run(["mean"], [scenario], n_boot=0)
     assert set(table["setting"]) == {"depth/500"}
     assert table["low"].isna().all()
 
 
 def test_bad_predictions_are_named(dev_data: Path) -> None:
-    arm = Known(midgd.bench.load("full", dev_data), sd=np.nan)
-    with pytest.raises(ValueError, match="arm 'known' on 'bulk'"):
-        midgd.bench.run([arm], ["bulk"], data_dir=dev_data)
+    method = Known(midgd.bench.load("full", dev_data), sd=np.nan)
+    with pytest.raises(ValueError, match="method 'known' on 'bulk'"):
+        midgd.bench.run([method], ["bulk"], data_dir=dev_data)
 
 
 def test_without_data(tmp_path: Path) -> None:

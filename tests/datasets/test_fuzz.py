@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from midgd.datasets import _fetch, _gdc, _zenodo, read_folder
+from midgd.datasets import _gdc, _zenodo, read_folder
 from midgd.datasets._tables import read_table
 from midgd.datasets._tcga import read_isoform_quantification, read_mirna_quantification, read_star_counts
+from midgd.download import fetch as fetching
 
 pytestmark = pytest.mark.slow
 
@@ -96,8 +97,8 @@ def test_answers(fuzzing, tmp_path, monkeypatch, source, structure):
         return fuzzing.mutate(json.dumps(answer).encode(), rng)
 
     def judge(mutant: bytes) -> str:
-        monkeypatch.setattr(_fetch, "ask", lambda *_: mutant)
-        monkeypatch.setattr(_fetch, "write_atomic", lambda *_: None)
+        monkeypatch.setattr(fetching, "ask", lambda *_: mutant)
+        monkeypatch.setattr(fetching, "write_atomic", lambda *_: None)
         try:
             if source == "zenodo":
                 _zenodo.midgd_paper_files(data_dir=cache, base_url="http://x")

@@ -162,7 +162,7 @@ def test_pages(filled, monkeypatch):
 
 def test_offline_after_the_first_call(filled, cache, nowhere, monkeypatch):
     midgd.datasets.tcga("TCGA-ACC", base_url=filled.url)
-    monkeypatch.setattr("midgd.datasets._http.RETRIES", 0)
+    monkeypatch.setattr("midgd.download.http.RETRIES", 0)
     with pytest.raises(ConnectionError, match="by hand") as error:
         midgd.datasets.tcga("TCGA-ACC", base_url=nowhere)
     # What the message says works: the answer of that address, saved at that path.
@@ -192,7 +192,7 @@ def test_interrupted_download_goes_on_in_the_next_call(gdc, cache, monkeypatch):
     rna = gdc.add("star", "TCGA-OR-A5J1-01A", big([1, 2, 3]))
     gdc.add("mirna", "TCGA-OR-A5J1-01A", stem_loops([4, 5]))
     gdc.trouble[rna] = [cut]
-    monkeypatch.setattr("midgd.datasets._http.RETRIES", 0)
+    monkeypatch.setattr("midgd.download.http.RETRIES", 0)
     with pytest.raises(ConnectionError, match="by hand"):
         midgd.datasets.tcga("TCGA-ACC", base_url=gdc.url, n_workers=1)
     assert "0.star.txt" not in files(cache) and ".midgd-new-0.star.txt" in files(cache)

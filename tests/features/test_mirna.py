@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from midgd.features import MirnaVocabulary, normalise_mirna_name
+from midgd.features.mirna import mirna_level
 
 
 @pytest.mark.parametrize(
@@ -81,3 +82,16 @@ def test_lengths_and_repeats_are_errors() -> None:
         MirnaVocabulary(("a", "b"), ("",))
     with pytest.raises(ValueError, match="'a' occurs twice"):
         MirnaVocabulary(("a", "b", "a"), ("", "", ""))
+
+
+@pytest.mark.parametrize(
+    ("names", "level"),
+    [
+        (["hsa-miR-21-5p", "hsa-let-7a-5p", "hsa-miR-16"], "mature"),
+        (["hsa-mir-21", "hsa-let-7a-1", "hsa-mir-16-2"], "stem-loop"),
+        (["hsa-miR-21*", "hsa-miR-451"], "mature"),
+        (["mir21", "mir22"], "stem-loop"),
+    ],
+)
+def test_level(names: list[str], level: str) -> None:
+    assert mirna_level(names) == level

@@ -17,10 +17,10 @@ def posterior(toy_reference) -> LogPosterior:
 
 @pytest.fixture(scope="module")
 def counts(toy_pairs) -> np.ndarray:
-    """Bulk, thinned to 1,000 counts, and an empty row."""
+    """Bulk, downsampled to 1,000 counts, and an empty row."""
     bulk = toy_pairs.mrna[~toy_pairs.train][:6, ::2]
-    thinned = np.random.default_rng(0).poisson(bulk * (1_000 / bulk.sum(1, keepdims=True)))
-    return np.vstack([bulk, thinned, np.zeros((1, 300))]).astype(np.float32)
+    downsampled = np.random.default_rng(0).poisson(bulk * (1_000 / bulk.sum(1, keepdims=True)))
+    return np.vstack([bulk, downsampled, np.zeros((1, 300))]).astype(np.float32)
 
 
 EXACT = InferenceOptions(tolerance=1e-10)

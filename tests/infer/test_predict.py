@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 from midgd.infer import InferenceOptions, Prediction, Predictor
 from midgd.infer.predict import UNITS, at_level, domain_score, in_units, sample_kind_of, uncertainty
 from midgd.reference import Reference, load
-from midgd.reference.reference import NOISE, Arms
+from midgd.reference.reference import ALLOWED_EXCESS, Arms
 
 GENES = np.sort(np.random.default_rng(5).permutation(600)[:520])
 
@@ -191,7 +191,8 @@ def test_arms_never_exceed_their_stem_loops_beyond_noise(toy_reference, toy_pair
     for stem in ("hsa-mir-21", "hsa-mir-375", "hsa-mir-10b"):
         arms = [names.index(stem.replace("mir", "miR") + arm) for arm in ("-5p", "-3p")]
         whole = stem_loops[:, toy_pairs.stem_loops.index(stem)]
-        assert (mature[:, arms].sum(1) <= whole * (NOISE + 1e-5)).all() and (mature[:, arms].sum(1) > 0.8 * whole).all()
+        both = mature[:, arms].sum(1)
+        assert (both <= whole * (ALLOWED_EXCESS + 1e-5)).all() and (both > 0.8 * whole).all()
     np.testing.assert_array_equal(stem_loops, predicted.share[:, :40])
 
 
@@ -207,7 +208,7 @@ def test_bound_equals_a_loop_over_loci():
     arms = Arms(np.array([0, 0, 1]), np.array([0, 1, 1]), np.array([0.5, 0.4, 0.9], np.float32))
     stem_loops, mature = np.array([[10.0, 30.0]]), np.array([[9.0, 30.0]])
     of_locus = np.array([30.0 * 4 / 31, 30.0 * 27 / 31])  # arm 1, in proportion to 10 x 0.4 and 30 x 0.9
-    allowed = [min(1.0, NOISE * 10 / (9.0 + of_locus[0])), min(1.0, NOISE * 30 / of_locus[1])]
+    allowed = [min(1.0, ALLOWED_EXCESS * 10 / (9.0 + of_locus[0])), min(1.0, ALLOWED_EXCESS * 30 / of_locus[1])]
     expected = [[9.0 * allowed[0], of_locus @ allowed]]
     np.testing.assert_allclose(arms.bound(mature, stem_loops), expected, rtol=1e-5)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from midgd.infer.domain import Signs
-from midgd.infer.uncertainty import LEVELS, conditions, expected_sd, n_deviations
+from midgd.infer.uncertainty import TAIL_PARTS, conditions, expected_sd, n_deviations
 from midgd.reference import Calibration
 
 
@@ -53,8 +53,8 @@ def test_kinds_that_are_not_known_widen_nothing():
 
 @given(level=st.floats(0.01, 0.99), tails=st.lists(st.floats(0.1, 5.0), min_size=4, max_size=4))
 def test_wider_intervals_hold_more_and_a_gaussian_has_its_own(level, tails):
-    gaussian = norm.ppf((1 + np.array(LEVELS)) / 2)
+    gaussian = norm.ppf((1 + np.array(TAIL_PARTS)) / 2)
     assert n_deviations(level, None) == pytest.approx(norm.ppf((1 + level) / 2))
     assert n_deviations(level, gaussian) == pytest.approx(n_deviations(level, None))
-    for known, expected in zip(LEVELS, tails, strict=True):
+    for known, expected in zip(TAIL_PARTS, tails, strict=True):
         assert n_deviations(known, np.array(tails)) == pytest.approx(expected, rel=1e-6)

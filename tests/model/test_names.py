@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pandas as pd
-import pytest
 
 from midgd.features import GeneVocabulary
-from midgd.model._names import gene_card, look_like_mirnas, mirna_card, mirna_level
+from midgd.model._names import gene_card, look_like_mirnas, mirna_card
 
 IDS = ["ENSG00000141510.18", "ENSG00000119888.11", "ENSG00000000001.1", "ENSG00000000002.2"]
 
@@ -28,19 +27,6 @@ def test_ids_with_symbols_in_a_column() -> None:
 def test_ids_alone_stand_for_themselves() -> None:
     card = gene_card(pd.DataFrame(index=IDS))
     assert card["symbol"] == IDS and card["ensembl"][0] == "ENSG00000141510"
-
-
-@pytest.mark.parametrize(
-    ("names", "level"),
-    [
-        (["hsa-miR-21-5p", "hsa-let-7a-5p", "hsa-miR-16"], "mature"),
-        (["hsa-mir-21", "hsa-let-7a-1", "hsa-mir-16-2"], "stem-loop"),
-        (["hsa-miR-21*", "hsa-miR-451"], "mature"),
-        (["mir21", "mir22"], "stem-loop"),
-    ],
-)
-def test_level(names: list[str], level: str) -> None:
-    assert mirna_level(names) == level
 
 
 def test_accessions() -> None:

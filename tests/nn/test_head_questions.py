@@ -15,13 +15,32 @@ COUNTS = torch.tensor(np.random.default_rng(1).poisson(MEAN.numpy())).double()
 COUNTS[0, :2] = 0.0
 
 
-@pytest.fixture(params=["nb", "zinb"])
-def head(request) -> CountHead:
+def made(name: str) -> CountHead:
     torch.manual_seed(0)
-    head = HEADS[request.param](3, G, dispersion_floor=0.1).double()
+    head = HEADS[name](3, G, dispersion_floor=0.1).double()
     for parameter in head.parameters():
         torch.nn.init.normal_(parameter, 0.0, 0.7)
     return head.requires_grad_(False)
+
+
+@pytest.fixture(params=["nb", "zinb"])
+def head(request) -> CountHead:
+    """A head with a dispersion."""
+    return made(request.param)
+
+
+@pytest.fixture(params=list(HEADS))
+def any_head(request) -> CountHead:
+    """Every head there is: a new one is tested without being named here."""
+    return made(request.param)
+
+
+def test_probabilities_add_up_to_one_and_have_the_mean(any_head):
+    x = torch.arange(5_000.0).double()[:, None].expand(-1, G)
+    mean = torch.full((1, G), 7.0).double()
+    chance = any_head.log_prob(x, mean.log()).exp()
+    torch.testing.assert_close(chance.sum(0), torch.ones(G).double(), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(any_head.chance_of_zero(mean)[0], chance[0])
 
 
 def zero_chance(head: CountHead) -> np.ndarray:
@@ -29,24 +48,24 @@ def zero_chance(head: CountHead) -> np.ndarray:
     return torch.sigmoid(head.zero_logit).numpy() if hasattr(head, "zero_logit") else np.zeros(G)
 
 
-def test_likelihood_and_score_are_those_of_log_prob(head):
+def test_likelihood_and_score_are_those_of_log_prob(any_head):
     library = torch.full((N, 1), 300.0).double()
     pairs = []
     for mean in (MEAN, MEAN.flip(0)):
         share = mean / library
         own, general = (
-            function(head, COUNTS, share, library)
-            for function in (type(head).log_likelihood_and_score, CountHead.log_likelihood_and_score)
+            function(any_head, COUNTS, share, library)
+            for function in (type(any_head).log_likelihood_and_score, CountHead.log_likelihood_and_score)
         )
         torch.testing.assert_close(own[1], general[1], rtol=1e-9, atol=1e-9)
         pairs.append(own[0] - general[0])
     torch.testing.assert_close(pairs[0], pairs[1])  # a constant apart
 
 
-def test_score_is_the_derivative_by_the_log_mean(head):
+def test_score_is_the_derivative_by_the_log_mean(any_head):
     log_mean, step = MEAN.log(), 1e-6
-    upper, lower = (head.log_prob(COUNTS, log_mean + shift) for shift in (step, -step))
-    _, score = head.log_likelihood_and_score(COUNTS, MEAN, torch.ones(N, 1).double())
+    upper, lower = (any_head.log_prob(COUNTS, log_mean + shift) for shift in (step, -step))
+    _, score = any_head.log_likelihood_and_score(COUNTS, MEAN, torch.ones(N, 1).double())
     torch.testing.assert_close(score, (upper - lower) / (2 * step), rtol=1e-5, atol=1e-6)
 
 
@@ -83,15 +102,15 @@ def test_damped_score_is_the_score_to_first_order_and_no_count_blows_it_up(head)
         assert huge.max() < 100.0
 
 
-def test_questions_about_some_features_use_their_parameters(head):
+def test_questions_about_some_features_use_their_parameters(any_head):
     measured = torch.tensor([3, 0])
     for name in ("variance_ratio", "information", "chance_of_zero"):
-        ask = getattr(head, name)
+        ask = getattr(any_head, name)
         torch.testing.assert_close(ask(MEAN[:, measured], measured), ask(MEAN)[:, measured])
-    part, features = head.only(measured), torch.randn(N, 3).double()
-    torch.testing.assert_close(part.log_share(features), head.log_share(features, measured))
-    torch.testing.assert_close(part.chance_of_zero(MEAN[:, measured]), head.chance_of_zero(MEAN)[:, measured])
-    assert part.n_features == 2 and head.n_features == G and not any(p.requires_grad for p in part.parameters())
+    part, features = any_head.only(measured), torch.randn(N, 3).double()
+    torch.testing.assert_close(part.log_share(features), any_head.log_share(features, measured))
+    torch.testing.assert_close(part.chance_of_zero(MEAN[:, measured]), any_head.chance_of_zero(MEAN)[:, measured])
+    assert part.n_features == 2 and any_head.n_features == G and not any(p.requires_grad for p in part.parameters())
 
 
 def test_likelihood_parameters_are_those_that_shares_do_not_depend_on(head):

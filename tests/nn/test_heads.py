@@ -152,5 +152,5 @@ def test_log_share_is_a_softmax_and_renormalised_over_what_was_measured():
 
 
 def test_names_of_the_heads():
-    assert HEADS == {"nb": NegativeBinomialHead, "zinb": ZeroInflatedNegativeBinomialHead}
+    assert (HEADS["nb"], HEADS["zinb"]) == (NegativeBinomialHead, ZeroInflatedNegativeBinomialHead)
     assert head_of("nb").n_features == 5

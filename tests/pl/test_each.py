@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import midgd
-from midgd.pl._spatial import spacing
+from midgd.spatial.spots import spacing
 
 ONE, TWO, THREE, FOUR, FIVE = "hsa-miR-1-3p", "hsa-miR-2-5p", "hsa-miR-3-3p", "hsa-miR-4-5p", "hsa-miR-5-3p"
 FAR = np.arange(60) < 10

@@ -15,7 +15,7 @@ import pytest
 
 import midgd
 from midgd.reference import Reference, convert_midgd_paper, load
-from midgd.reference.share import _unpack
+from midgd.reference.remote import _unpack
 from midgd.reference.store import CARD, WEIGHTS, identity
 
 pytestmark = pytest.mark.slow

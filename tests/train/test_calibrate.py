@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from midgd.infer.predict import Predictor
-from midgd.infer.uncertainty import LEVELS, expected_sd, n_deviations
+from midgd.infer.uncertainty import TAIL_PARTS, expected_sd, n_deviations
 from midgd.metrics import log1p_cpm
 from midgd.train import HeldOut, Modality, Mosaic, calibrate
 from midgd.train.calibrate import STRANGERS, predict_held_out
@@ -54,7 +54,7 @@ def test_held_out_predictions_come_back_in_order(toy_reference, toy_pairs):
         np.testing.assert_allclose(found.share[[i]], expected.share, atol=1e-5)
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", TAIL_PARTS)
 def test_intervals_hold_the_part_of_held_out_errors_that_they_name(toy_reference, toy_pairs, level):
     held_out = toy_pairs.mosaic(~toy_pairs.train)
     calibration = calibrate(HeldOut(toy_reference, held_out, DEPTHS))

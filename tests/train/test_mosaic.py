@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,3 +77,18 @@ def test_bad_measured_counts_are_named(value):
     measured = np.ones((3, 4), bool)
     measured[1, 2] = False
     Mosaic({"mrna": Modality.from_mask(counts, measured)}).check()
+
+
+def test_log_cpm_is_over_the_measured_features():
+    counts = np.array([[1, 3, np.nan], [1, 3, 4], [np.nan, np.nan, np.nan]], np.float32)
+    mask = np.array([[True, True, False], [True, True, True], [False, False, False]])
+    expected = np.log1p(1e6 * np.array([[0.25, 0.75, 0], [0.125, 0.375, 0.5], [0, 0, 0]]))
+    np.testing.assert_allclose(Modality.from_mask(counts, mask).log_cpm, expected, rtol=1e-6)
+
+
+def test_tables_are_stacked_by_the_names_of_their_features():
+    first = np.array([[1, 2]], np.float32), pd.Index(["a", "b"])
+    second = np.array([[3, 4], [5, 6]], np.float32), pd.Index(["c", "a"])
+    stacked = Modality.stack([first, second], pd.Index(["a", "c"]))
+    assert stacked.counts.tolist() == [[1, 0], [4, 3], [6, 5]]
+    assert stacked.measured.tolist() == [[True, False], [True, True], [True, True]]

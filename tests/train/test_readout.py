@@ -1,4 +1,4 @@
-"""The readout recovers a linear map; thinning; arms; calibration."""
+"""The readout recovers a linear map; downsampling; arms; calibration."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from midgd.nn import Decoder, DecoderSpec, GaussianMixture, ProfileReadout, Prof
 from midgd.reference import Reference
 from midgd.train import CellOptions, Modality, Mosaic, ReadoutOptions, SampleLabels, fit_readout
 from midgd.train.cells import completed
+from midgd.train.downsampling import downsample
 from midgd.train.queries import query
-from midgd.train.readout import draw
-from midgd.train.thinning import thin
+from midgd.train.readout import draw_counts
 
 # A ridge of 1e-6 is below the noise of single precision: the maps then differ in the second digit.
 DEEP = ReadoutOptions(depths=(None,), ridge=1e-4, adaptive=None, rank=3, noise=None, draws=())
@@ -43,7 +43,7 @@ def log1p_cpm(counts: np.ndarray) -> np.ndarray:
 def queries(decoder: Decoder, prior: GaussianMixture, mosaic: Mosaic, depth: float | None = None, rng=None):
     """The samples of a mosaic as queries of a depth."""
     mrna = mosaic["mrna"]
-    counts = thin(np.where(mrna.measured, mrna.counts, 0.0).astype(np.float32), depth, rng)
+    counts = downsample(np.where(mrna.measured, mrna.counts, 0.0).astype(np.float32), depth, rng)
     everyone = np.eye(len(mosaic), dtype=np.float32)
     return query(decoder, prior, Modality(counts, mrna.patterns, mrna.pattern), everyone)
 
@@ -137,7 +137,7 @@ def test_counts_are_answered_by_ridge_on_draws(linear):
     generator = np.random.default_rng(3)
     profile = queries(decoder, prior, mosaic).profile
     rate = completed(mosaic["mrna"], profile)
-    x = np.vstack([draw(rate, molecules, generator) for molecules in (50.0, 500.0) * 2]).astype(float)
+    x = np.vstack([draw_counts(rate, molecules, generator) for molecules in (50.0, 500.0) * 2]).astype(float)
     y = np.tile(log1p_cpm(mosaic["mirna"].counts), (4, 1))
     part = x - x.mean(0)
     penalty = options.draw_ridge * np.square(part).sum() / len(x)
@@ -150,7 +150,7 @@ def test_counts_are_answered_by_ridge_on_draws(linear):
 
 def test_draws_have_the_rates_of_their_sample():
     rate = np.random.default_rng(0).dirichlet(np.ones(20), 2).astype(np.float32)
-    cells = draw(np.repeat(rate, 4_000, 0), 300.0, np.random.default_rng(1))
+    cells = draw_counts(np.repeat(rate, 4_000, 0), 300.0, np.random.default_rng(1))
     share = np.expm1(cells) / 1e3
     np.testing.assert_allclose(share.sum(1), 1.0, rtol=1e-5)
     np.testing.assert_allclose(share.reshape(2, 4_000, 20).mean(1), rate, atol=2e-3)
@@ -232,14 +232,14 @@ def _reference(decoder: Decoder, prior: GaussianMixture) -> Reference:
 def test_thin_reaches_its_depth_and_leaves_shallow_rows():
     rng = np.random.default_rng(0)
     counts = np.vstack([rng.poisson(100.0, (200, 50)), rng.poisson(1.0, (5, 50)), np.zeros((1, 50))]).astype(np.float32)
-    thinned = thin(counts, 500.0, np.random.default_rng(1))
-    np.testing.assert_array_equal(thinned[200:], counts[200:])
-    library = thinned[:200].sum(1)
+    downsampled = downsample(counts, 500.0, np.random.default_rng(1))
+    np.testing.assert_array_equal(downsampled[200:], counts[200:])
+    library = downsampled[:200].sum(1)
     assert library.mean() == pytest.approx(500.0, rel=0.02)
     assert library.var() == pytest.approx(500.0, rel=0.3)  # Poisson
-    assert thinned.dtype == np.float32 and (thinned == thinned.round()).all()
-    np.testing.assert_allclose(thinned[:200].mean(0), counts[:200].mean(0) / 10, rtol=0.15)
-    assert thin(counts, None, rng) is counts
+    assert downsampled.dtype == np.float32 and (downsampled == downsampled.round()).all()
+    np.testing.assert_allclose(downsampled[:200].mean(0), counts[:200].mean(0) / 10, rtol=0.15)
+    assert downsample(counts, None, rng) is counts
 
 
 @pytest.mark.parametrize("n_pure", [0, 2, 20])

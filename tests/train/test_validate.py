@@ -64,7 +64,7 @@ def test_samples_that_lack_a_modality_are_left_out(toy_reference, held_out):
     rest = held_out_log_likelihood(toy_reference.decoder, toy_reference.prior, held_out.take(np.arange(6, n)))
     assert score == pytest.approx(rest, rel=1e-5)
     nothing = dataclasses.replace(held_out["mirna"], patterns=np.zeros_like(held_out["mirna"].patterns))
-    with pytest.raises(ValueError, match="both modalities"):
+    with pytest.raises(ValueError, match="both mRNA and miRNA"):
         held_out_log_likelihood(
             toy_reference.decoder, toy_reference.prior, Mosaic({"mrna": held_out["mrna"], "mirna": nothing})
         )

@@ -1,23 +1,26 @@
-"""The benchmark: every arm on the same splits in one run (``midgd.bench.run``)."""
+"""The benchmark: every method on the same splits in one run (``midgd.bench.run``)."""
 
 from __future__ import annotations
 
-from midgd.bench.data import PairedData, evaluated, load, load_splits, split
-from midgd.bench.methods import ARMS, Arm
-from midgd.bench.scenarios import FAMILIES, settings
-from midgd.bench.study import Setting
+from midgd.bench.data import PairedData, load, load_splits, scored_mirnas, split
+from midgd.bench.methods import METHODS, Method
+from midgd.bench.scenarios import FAMILIES, make_scenarios
+from midgd.bench.study import Scenario
 from midgd.bench.table import run
 
+# Names of the first version, for calls that exist.
+ARMS, Arm, Setting, evaluated, settings = METHODS, Method, Scenario, scored_mirnas, make_scenarios
+
 __all__ = [
-    "ARMS",
     "FAMILIES",
-    "Arm",
+    "METHODS",
+    "Method",
     "PairedData",
-    "Setting",
-    "evaluated",
+    "Scenario",
     "load",
     "load_splits",
+    "make_scenarios",
     "run",
-    "settings",
+    "scored_mirnas",
     "split",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
-from midgd.metrics import log1p_cpm
+from midgd.metrics import expressed, log1p_cpm
 
 ENV = "MIDGD_DEV_DATA"
 #: name of a table -> folder, gene file (none for miRNA alone), miRNA file
@@ -28,6 +29,8 @@ TABLES: dict[str, tuple[str, str | None, str]] = {
     "mirna-only": ("tcga_mirna_only", None, "mirna_stemloop.h5ad"),
     "mature-only": ("tcga_mirna_only", None, "mirna_mature.h5ad"),
 }
+#: Tables of pairs that overlap in their samples, the one with most genes first.
+PAIRED = ("full", "rsem", "common")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,11 +68,36 @@ class PairedData:
         return log1p_cpm(self.y)
 
     def subset(self, rows: NDArray[Any]) -> PairedData:
-        """The samples of a boolean mask or of row numbers."""
+        """The samples of a boolean mask or of row numbers.
+
+        Parameters
+        ----------
+        rows
+            Mask (n,) or row numbers.
+
+        Returns
+        -------
+        Their pairs, in that order.
+        """
         return replace(self, x=self.x[rows], y=self.y[rows], obs=self.obs.iloc[np.arange(len(self))[rows]])
 
     def select(self, genes: pd.Index | None = None, mirnas: pd.Index | None = None) -> PairedData:
-        """The given genes and miRNAs in the given order; all must be there."""
+        """The given genes and miRNAs in the given order; all must be there.
+
+        Parameters
+        ----------
+        genes, mirnas
+            Names; None leaves them as they are.
+
+        Returns
+        -------
+        The pairs with these columns.
+
+        Raises
+        ------
+        KeyError
+            If the table lacks one of them.
+        """
         out = self
         if genes is not None and not genes.equals(self.genes):
             out = replace(out, x=self.x[:, _positions(self.genes, genes, "genes")], genes=genes)
@@ -79,7 +107,22 @@ class PairedData:
 
 
 def data_folder(data_dir: str | Path | None = None) -> Path:
-    """The development folder: the argument, else ``MIDGD_DEV_DATA``, else ``../shared/data``."""
+    """The development folder: the argument, else ``MIDGD_DEV_DATA``, else ``../shared/data``.
+
+    Parameters
+    ----------
+    data_dir
+        Folder; None for ``MIDGD_DEV_DATA`` or ``../shared/data``.
+
+    Returns
+    -------
+    The folder, which is there.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is not there; names ``MIDGD_DEV_DATA``.
+    """
     folder = Path(data_dir or os.environ.get(ENV) or "../shared/data").expanduser()
     if not folder.is_dir():
         raise FileNotFoundError(
@@ -91,6 +134,17 @@ def data_folder(data_dir: str | Path | None = None) -> Path:
 
 def load(name: str, data_dir: str | Path | None = None) -> PairedData:
     """One table of :data:`TABLES`; its arrays are shared between calls and cannot be written to.
+
+    Parameters
+    ----------
+    name
+        A name in :data:`TABLES`.
+    data_dir
+        See :func:`data_folder`.
+
+    Returns
+    -------
+    The pairs, in the order of the miRNA file.
 
     Raises
     ------
@@ -123,13 +177,40 @@ def _load(name: str, folder: Path) -> PairedData:
 
 
 def has(name: str, data_dir: str | Path | None = None) -> bool:
-    """Whether the files of a table are there; a folder that was rebuilt from public data has some of the tables."""
+    """Whether the files of a table are there: a folder that was rebuilt from public data has some of the tables.
+
+    Parameters
+    ----------
+    name
+        A name in :data:`TABLES`.
+    data_dir
+        See :func:`data_folder`.
+
+    Returns
+    -------
+    True if all its files are there.
+    """
     sub, *files = TABLES[name]
     return all((data_folder(data_dir) / sub / file).is_file() for file in files if file)
 
 
 def load_splits(data_dir: str | Path | None = None) -> pd.Series:
-    """``patient_splits.csv`` as a Series: patient to "train", "val" or "test"."""
+    """``patient_splits.csv`` as a Series: patient to "train", "val" or "test".
+
+    Parameters
+    ----------
+    data_dir
+        See :func:`data_folder`.
+
+    Returns
+    -------
+    ``"train"``, ``"val"`` or ``"test"``, by patient.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file is not there.
+    """
     path = data_folder(data_dir) / "patient_splits.csv"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing; set {ENV} to the folder that holds it.")
@@ -137,17 +218,66 @@ def load_splits(data_dir: str | Path | None = None) -> pd.Series:
 
 
 def split(data: PairedData, splits: pd.Series, name: str) -> PairedData:
-    """The samples whose patient belongs to split ``name``; patients never fall into two splits."""
+    """The samples whose patient belongs to split ``name``; patients never fall into two splits.
+
+    Parameters
+    ----------
+    data
+        Pairs with the column ``patient``.
+    splits
+        From :func:`load_splits`.
+    name
+        ``"train"``, ``"val"`` or ``"test"``.
+
+    Returns
+    -------
+    The pairs of that split.
+
+    Raises
+    ------
+    KeyError
+        If no patient is in such a split.
+    """
     known = sorted(set(splits))
     if name not in known:
         raise KeyError(f"no split {name!r}; patient_splits.csv has {', '.join(known)}.")
     return data.subset((data.obs["patient"].astype(str).map(splits) == name).to_numpy())
 
 
-def evaluated(train: PairedData) -> NDArray[np.bool_]:
-    """Which miRNAs are scored: above 1 read per million in more than 10 % of the training samples."""
-    total = np.maximum(train.y.sum(axis=1, keepdims=True), 1)
-    return np.asarray((train.y * (1e6 / total) > 1).mean(axis=0) > 0.1)
+def each_once(tables: Iterable[PairedData]) -> list[PairedData]:
+    """Every sample once, from the first table that has it.
+
+    Parameters
+    ----------
+    tables
+        Tables that overlap in their samples, the best first.
+
+    Returns
+    -------
+    The same tables in the same order, each without the samples of those before it.
+    """
+    taken: set[str] = set()
+    fresh = []
+    for table in tables:
+        names = table.obs.index.astype(str)
+        fresh.append(table.subset(~names.isin(taken)))
+        taken |= set(names)
+    return fresh
+
+
+def scored_mirnas(train: PairedData) -> NDArray[np.bool_]:
+    """Which miRNAs are scored: above 1 read per million in more than 10 % of the training samples.
+
+    Parameters
+    ----------
+    train
+        Training pairs.
+
+    Returns
+    -------
+    (n_mirnas,) True for those that are scored.
+    """
+    return expressed(train.log_cpm)
 
 
 def _positions(have: pd.Index, want: pd.Index, what: str) -> NDArray[np.intp]:

@@ -25,13 +25,38 @@ def recovery(truth: Floats, predicted: Floats, obs: pd.DataFrame) -> float:
     """What makes a sample special: mean Spearman of profiles after subtracting the measured mean of each miRNA.
 
     Without the subtraction the mean of all samples would already score above 0.9.
+
+    Parameters
+    ----------
+    truth, predicted
+        (n, n_mirnas) log1p CPM.
+    obs
+        Not used.
+
+    Returns
+    -------
+    Between -1 and 1.
     """
     centre = truth.mean(axis=0)
     return _mean(per_sample_correlation(truth - centre, predicted - centre))
 
 
 def clustering(truth: Floats, predicted: Floats, obs: pd.DataFrame) -> float:
-    """Adjusted Rand index between Leiden clusters of the inferred miRNAs and cohorts."""
+    """Adjusted Rand index between Leiden clusters of the inferred miRNAs and cohorts.
+
+    Parameters
+    ----------
+    truth
+        Not used.
+    predicted
+        (n, n_mirnas) log1p CPM.
+    obs
+        With the column ``cohort``.
+
+    Returns
+    -------
+    1 for the same groups, 0 for chance; NaN for fewer than 20 samples or one cohort.
+    """
     labels = obs["cohort"].astype(str).to_numpy()
     if len(predicted) < 20 or len(np.unique(labels)) < 2:
         return float("nan")
@@ -39,7 +64,19 @@ def clustering(truth: Floats, predicted: Floats, obs: pd.DataFrame) -> float:
 
 
 def differential_expression(truth: Floats, predicted: Floats, obs: pd.DataFrame) -> float:
-    """Tumour against adjacent normal: Spearman over miRNAs between measured and inferred Welch t, mean over cohorts."""
+    """Tumour against adjacent normal: Spearman over miRNAs between measured and inferred Welch t, mean over cohorts.
+
+    Parameters
+    ----------
+    truth, predicted
+        (n, n_mirnas) log1p CPM.
+    obs
+        With the columns ``cohort`` and ``sample_type``.
+
+    Returns
+    -------
+    Between -1 and 1; NaN where no cohort has :data:`MIN_GROUP` samples of both.
+    """
     kind = obs["sample_type"].astype(str).to_numpy()
     cohort = obs["cohort"].astype(str).to_numpy()
     agreement = []
@@ -52,7 +89,21 @@ def differential_expression(truth: Floats, predicted: Floats, obs: pd.DataFrame)
 
 
 def markers(truth: Floats, predicted: Floats, obs: pd.DataFrame, top: int = 20) -> float:
-    """Share of a cohort's ``top`` measured markers (t against the rest) among its inferred ones, mean over cohorts."""
+    """Share of a cohort's ``top`` measured markers (t against the rest) among its inferred ones, mean over cohorts.
+
+    Parameters
+    ----------
+    truth, predicted
+        (n, n_mirnas) log1p CPM.
+    obs
+        With the column ``cohort``.
+    top
+        Number of markers of a cohort.
+
+    Returns
+    -------
+    Between 0 and 1.
+    """
     cohort = obs["cohort"].astype(str).to_numpy()
     shared = []
     for name in np.unique(cohort):
@@ -73,6 +124,17 @@ def ordering(truth: Floats, predicted: Floats, obs: pd.DataFrame) -> float:
     """Spearman between the known fraction of a mixture and its place between the two measured ends, mean over pairs.
 
     Needs ``obs["pair"]`` and ``obs["fraction"]``.
+
+    Parameters
+    ----------
+    truth, predicted
+        (n, n_mirnas) log1p CPM.
+    obs
+        One row a mixture.
+
+    Returns
+    -------
+    Between -1 and 1; NaN without mixtures.
     """
     if "fraction" not in obs or "pair" not in obs:
         return float("nan")
@@ -87,7 +149,21 @@ def ordering(truth: Floats, predicted: Floats, obs: pd.DataFrame) -> float:
 
 
 def annotation(truth: Floats, predicted: Floats, obs: pd.DataFrame, k: int = 5) -> float:
-    """Balanced accuracy of the cohort by the ``k`` most correlated measured profiles of other patients."""
+    """Balanced accuracy of the cohort by the ``k`` most correlated measured profiles of other patients.
+
+    Parameters
+    ----------
+    truth, predicted
+        (n, n_mirnas) log1p CPM.
+    obs
+        With the columns ``cohort`` and ``patient``.
+    k
+        Number of profiles that vote.
+
+    Returns
+    -------
+    Between 0 and 1; NaN with fewer than two cohorts of :data:`MIN_GROUP` samples.
+    """
     cohort, patient = (obs[column].astype(str).to_numpy() for column in ("cohort", "patient"))
     names, sizes = np.unique(cohort, return_counts=True)
     scored = names[sizes >= MIN_GROUP]
@@ -112,7 +188,19 @@ QUESTIONS: dict[str, Callable[[Floats, Floats, pd.DataFrame], float]] = {
 
 
 def answer(truth: Floats, predicted: Floats, obs: pd.DataFrame) -> dict[str, float]:
-    """All questions these samples can answer; mixtures have no cohort and are only put in order."""
+    """All questions these samples can answer; mixtures have no cohort and are only put in order.
+
+    Parameters
+    ----------
+    truth, predicted
+        (n, n_mirnas) log1p CPM.
+    obs
+        One row a sample, see the questions.
+
+    Returns
+    -------
+    Name of a question to its score.
+    """
     asked = {"ordering": ordering} if "fraction" in obs else QUESTIONS
     answers = {name: question(truth, predicted, obs) for name, question in asked.items()}
     return {name: value for name, value in answers.items() if not np.isnan(value)}

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 Order = Literal["random", "abundant"]
 
 
-def thin(counts: NDArray[Any], depth: float, rng: np.random.Generator) -> NDArray[Any]:
+def downsample(counts: NDArray[Any], depth: float, rng: np.random.Generator) -> NDArray[Any]:
     """Counts as if each sample had been sequenced to ``depth`` UMIs.
 
-    Integer counts are thinned binomially: each molecule is kept with chance ``depth / total``, so a
+    Integer counts are downsampled binomially: each molecule is kept with chance ``depth / total``, so a
     sample below ``depth`` stays as it is. Values that are no whole numbers (TPM) have no molecules to
-    keep: they are drawn as Poisson counts with the same mean, whatever their total.
+    keep: they are drawn as Poisson counts with the same mean, whatever their total. The training draws Poisson
+    counts instead (:func:`midgd.train.downsampling.downsample`).
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ def thin(counts: NDArray[Any], depth: float, rng: np.random.Generator) -> NDArra
     Counts of the same shape, int64.
     """
     if not depth > 0:
-        raise ValueError(f"thin: depth is {depth}, expected a positive number of UMIs.")
+        raise ValueError(f"downsample: depth is {depth}, expected a positive number of UMIs.")
     total = counts.sum(axis=1, keepdims=True, dtype=np.float64)
     rate = depth / np.where(total > 0, total, 1.0)
     whole = np.issubdtype(counts.dtype, np.integer) or bool(np.all(counts == np.rint(counts)))

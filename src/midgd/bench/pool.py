@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from midgd.bench.scoring import Answered
 
-Counted = NDArray[np.bool_]
+Scored = NDArray[np.bool_]
 
 
 class Pool:
@@ -20,21 +20,33 @@ class Pool:
     """
 
     def __init__(self) -> None:
-        self._parts: dict[str, dict[str, list[tuple[Answered, Counted]]]] = defaultdict(lambda: defaultdict(list))
+        self._parts: dict[str, dict[str, list[tuple[Answered, Scored]]]] = defaultdict(lambda: defaultdict(list))
 
-    def add(self, family: str, arm: str, answered: Answered, counted: Counted) -> None:
-        """Keep one answer; all answers of a family have the same miRNAs in the same order."""
-        self._parts[family][arm].append((answered, counted))
+    def add(self, family: str, method: str, answered: Answered, scored: Scored) -> None:
+        """Keep one answer; all answers of a family have the same miRNAs in the same order.
 
-    def families(self) -> Iterator[tuple[str, dict[str, tuple[Answered, Counted]]]]:
-        """Families of at least two settings: arm to joint answer and the miRNAs that count in all of them."""
-        for family, arms in self._parts.items():
-            joint = {arm: _join(parts) for arm, parts in arms.items() if len(parts) > 1}
+        Parameters
+        ----------
+        family
+            Family of the scenario.
+        method
+            Name of the method.
+        answered
+            What it said.
+        scored
+            (n_mirnas,) True for the miRNAs that are scored.
+        """
+        self._parts[family][method].append((answered, scored))
+
+    def families(self) -> Iterator[tuple[str, dict[str, tuple[Answered, Scored]]]]:
+        """Families of at least two scenarios: method to joint answer and the miRNAs that count in all of them."""
+        for family, methods in self._parts.items():
+            joint = {method: _join(parts) for method, parts in methods.items() if len(parts) > 1}
             if joint:
                 yield family, joint
 
 
-def _join(parts: list[tuple[Answered, Counted]]) -> tuple[Answered, Counted]:
+def _join(parts: list[tuple[Answered, Scored]]) -> tuple[Answered, Scored]:
     answers = [answered for answered, _ in parts]
     levels = set.intersection(*(set(a.intervals) for a in answers))
     joint = Answered(
@@ -45,7 +57,7 @@ def _join(parts: list[tuple[Answered, Counted]]) -> tuple[Answered, Counted]:
         sum(a.seconds_predict for a in answers),
         {level: _ends([a.intervals[level] for a in answers]) for level in levels},
     )
-    return joint, np.logical_and.reduce([counted for _, counted in parts])
+    return joint, np.logical_and.reduce([scored for _, scored in parts])
 
 
 def _ends(pairs: list[tuple[Any, Any]]) -> tuple[NDArray[Any], NDArray[Any]]:

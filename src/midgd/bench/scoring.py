@@ -1,4 +1,4 @@
-"""All scores of one arm on one setting, with the resamples that their intervals come from."""
+"""All scores of one method on one scenario, with the resamples that their intervals come from."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MIN_GROUP = 3
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """What an arm said about the samples of a setting; tables ``(n, n_mirnas)`` in log1p CPM."""
+    """What a method said about the samples of a scenario; tables ``(n, n_mirnas)`` in log1p CPM."""
 
     truth: Floats
     predicted: Floats
@@ -66,10 +66,10 @@ class Scoring:
     seed: int = 0
     downstream: bool = True
 
-    def __call__(self, answered: Answered, counted: NDArray[np.bool_]) -> Outcome:
+    def __call__(self, answered: Answered, scored: NDArray[np.bool_]) -> Outcome:
         """Score the miRNAs that count. A metric that these samples cannot answer is left out."""
-        truth, predicted, obs = answered.truth[:, counted], answered.predicted[:, counted], answered.obs
-        intervals = {k: (low[:, counted], high[:, counted]) for k, (low, high) in answered.intervals.items()}
+        truth, predicted, obs = answered.truth[:, scored], answered.predicted[:, scored], answered.obs
+        intervals = {k: (low[:, scored], high[:, scored]) for k, (low, high) in answered.intervals.items()}
         cohort, kind = (obs[column].astype(str).to_numpy() for column in ("cohort", "sample_type"))
         per_sample = _per_sample(truth, predicted, intervals)
 
@@ -91,7 +91,7 @@ class Scoring:
             value,
             pd.DataFrame(draws, columns=names),
             len(truth),
-            int(counted.sum()),
+            int(scored.sum()),
             answered.seconds_fit,
             answered.seconds_predict,
         )

@@ -14,13 +14,14 @@ from urllib.parse import urlencode
 import pandas as pd
 
 from midgd._checks import list_of, matching, record, text, whole
-from midgd.datasets import _http
-from midgd.datasets._fetch import Checksum, fetch_json, get_file, safe_name
+from midgd.download import http
+from midgd.download.fetch import Checksum, fetch_json, get_file, safe_name
 from midgd.settings import logger, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+# Files that are asked for at a time, and pages after which a server that never ends is given up.
 PAGE, MAX_PAGES = 1000, 1000
 MAX_FILE = 1 << 30  # bytes of one file
 FIELDS = (
@@ -137,7 +138,7 @@ def download_files(files: pd.DataFrame, folder: Path, base_url: str, n_workers: 
     local = threading.local()
 
     def start() -> None:
-        local.session = _http.http_session()  # a session is not made for several threads
+        local.session = http.http_session()  # a session is not made for several threads
 
     def get(file: pd.Series) -> None:
         checksum = Checksum("md5", file["md5sum"].lower())

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from midgd._text import one_line
-from midgd.data import check_counts
+from midgd.counts import check_counts
 from midgd.features.columns import READ_SUMMARY
 from midgd.settings import logger
 

@@ -10,7 +10,6 @@ import pandas as pd
 from scipy import sparse
 
 from midgd._files import new_file
-from midgd.datasets._fetch import fetch
 from midgd.datasets._gdc import download_files, list_files
 from midgd.datasets._mirbase import MIRBASE, read_mirbase
 from midgd.datasets._pairs import without_vial
@@ -23,6 +22,7 @@ from midgd.datasets._tcga import (
     stack,
     tcga,
 )
+from midgd.download.fetch import fetch
 from midgd.settings import logger, settings
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from midgd.datasets._fetch import fetch
 from midgd.datasets._pairs import one_per_sample, paired_mudata, tcga_obs
 from midgd.datasets._tables import numeric, read_table
+from midgd.download.fetch import fetch
 from midgd.settings import logger, settings
 
 if TYPE_CHECKING:

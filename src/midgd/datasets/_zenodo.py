@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from midgd._checks import list_of, matching, record, text, whole
-from midgd.datasets._fetch import fetch, fetch_json
+from midgd.download.fetch import fetch, fetch_json
 from midgd.settings import settings
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ _NUMBERED = re.compile(r"(.+?)[-._](?:sg|g|gRNA|sgRNA|guide)?[-._]?(\d+)", re.IG
 _ENTREZ_BY_R = re.compile(r"(.+)\.\d+")
 # From this share on, columns in another letter case beside the exact ones are another species and not a slip.
 _SPECIES_SHARE = 0.05
-_SPECIES_COLUMNS = 3
-_NEIGHBOURS = 10
+_SPECIES_COLUMNS = 3  # fewer may be slips
+_NEIGHBOURS = 10  # columns to each side: in a table of two species their genes stand in blocks
 
 OTHER_SPECIES = "genes of another species"
 OTHER_CASE = "another letter case of a gene that has its own column"

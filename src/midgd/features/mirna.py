@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from midgd.features.genes import clean_names
 
 _NAME = re.compile(r"(?:(?P<species>[a-z]{3,4})-)?(?P<family>mir|let)-(?P<rest>.+)", re.IGNORECASE)
-_ARM = re.compile(r"-[35]p$")
+#: End of the name of a mature miRNA that says which arm of the stem-loop it is.
+ARM = re.compile(r"-[35]p$", re.IGNORECASE)
+# Of a mature miRNA: an arm, the star of names before miRBase 18, a capital R, or an accession.
+_MATURE = re.compile(r"-[35]p$|\*$|^MIMAT\d+$|(?-i:(^|-)miR-)", re.IGNORECASE)
 
 
 def normalise_mirna_name(name: str) -> str:
@@ -41,11 +44,26 @@ def normalise_mirna_name(name: str) -> str:
     rest = parts["rest"].lower()
     if parts["family"].lower() == "let":
         family = "let"
-    elif _ARM.search(rest) or rest.endswith("*"):
+    elif ARM.search(rest) or rest.endswith("*"):
         family = "miR"
     else:
         family = "miR" if parts["family"] == "miR" else "mir"
     return f"{species}-{family}-{rest}"
+
+
+def mirna_level(names: Sequence[str]) -> str:
+    """Whether names are those of mature miRNAs or of stem-loops.
+
+    Parameters
+    ----------
+    names
+        Names or accessions of one kind.
+
+    Returns
+    -------
+    ``"mature"`` if most are those of mature miRNAs (``hsa-miR-21-5p``), else ``"stem-loop"`` (``hsa-mir-21``).
+    """
+    return "mature" if 2 * sum(_MATURE.search(name) is not None for name in names) > len(names) else "stem-loop"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from midgd.get._holder import holder
+from midgd.adata.holder import holder
+from midgd.adata.results import units_of
 from midgd.get._mirna import table_of
 from midgd.infer.predict import in_units, log1p_cpm_of, sd_in_units
 from midgd.infer.uncertainty import n_deviations
@@ -61,7 +62,7 @@ def interval(adata: AnnData | MuData, level: float = 0.9, key: str = "mirna") ->
             f" midgd.tl.infer_mirna(adata, uncertainty=True, key_added={key!r})."
         )
     uns: Mapping[str, Any] = adata.uns.get(key, {})
-    units = uns.get("params", {}).get("units", "log1p_cpm")
+    units = units_of(uns)
     # On the log scale, where errors were measured; elsewhere an interval would reach below 0.
     centre = log1p_cpm_of(values.to_numpy(np.float32), units)
     half = sd_in_units(sd.reindex(columns=values.columns).to_numpy(np.float32), centre, units, inverse=True)

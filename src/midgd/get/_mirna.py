@@ -8,10 +8,10 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
+from midgd.adata.holder import holder
+from midgd.adata.results import mirna_var, result_uns, units_of
 from midgd.get._carry import carried_obsm, carried_obsp, carried_uns, is_ranking
-from midgd.get._holder import holder
 from midgd.settings import logger
-from midgd.tl._results import mirna_var, result_uns
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -40,7 +40,7 @@ def mirna(adata: AnnData | MuData, key: str = "mirna", *, min_accuracy: float | 
     -------
     AnnData, cells x miRNAs, with the values as ``X`` and their standard deviations as ``layers["sd"]`` where they were
     computed. ``var`` has the accession of each miRNA and how well the reference predicts it: its Spearman correlation
-    over held-out samples, ``spearman_bulk`` as sequenced and ``spearman_umi_1000`` thinned to 1,000 counts, and
+    over held-out samples, ``spearman_bulk`` as sequenced and ``spearman_umi_1000`` downsampled to 1,000 counts, and
     ``spearman_cells_left_out`` over kinds of cells, each predicted by a model that had seen no kind of its lineage (NaN
     where the miRNA is hardly ever present). All are matched by the name of the miRNA: the table in ``obsm`` may have
     been sorted, cut or joined with another. Rankings of :func:`midgd.tl.rank_mirnas` are in ``uns`` where scanpy looks
@@ -73,7 +73,7 @@ def mirna(adata: AnnData | MuData, key: str = "mirna", *, min_accuracy: float | 
     )
     if not uns:
         logger.info("adata.uns[%r] is missing (anndata.concat needs uns_merge='first'): no accessions", key)
-    units = uns.get("params", {}).get("units", "log1p_cpm")
+    units = units_of(uns)
     if units != "log1p_cpm":
         logger.info("values are %s, no logarithms: call sc.pp.log1p before tools that compute fold changes", units)
     sd = adata.obsm.get(f"{key}_sd")

@@ -15,6 +15,7 @@ from midgd.infer.objective import LogPosterior, Workspace
 from midgd.infer.parallel import Counts
 from midgd.nn.loops import fill
 
+# Relative error of a sum of log likelihoods: ten times and more the rounding of the type (6e-8, 1e-16).
 NOISE = {torch.float32: 5e-7, torch.float64: 1e-14}
 
 
@@ -80,12 +81,26 @@ class Batch:
         return self.library.new_zeros(self.n_slots, d, d)
 
     def begin(self, start: Tensor) -> None:
-        """Before a search from latents of all rows, (n, d): the component of the prior that each is nearest to."""
+        """Before a search: the component of the prior that each row is nearest to.
+
+        Parameters
+        ----------
+        start
+            (n, d) latents from which the search of all rows begins.
+        """
         prior = self.posterior.prior
         self.components = prior.component_log_prob(start.to(prior.means.dtype)).argmax(1).tolist()
 
     def load(self, slots: Tensor, rows: slice) -> None:
-        """Put rows in slots, (n_rows,), for the search."""
+        """Put rows in slots, for the search.
+
+        Parameters
+        ----------
+        slots
+            (n_rows,) which slots, from 0.
+        rows
+            Which rows of the counts.
+        """
         self._fill(slots, rows)
         keys = zip(self.depth[slots].tolist(), self.components[rows], strict=True)
         self.inverses[slots] = torch.stack([self.curvatures(*key) for key in keys]).to(self.inverses.dtype)
@@ -118,11 +133,31 @@ class Batch:
         return self.posterior(z, self.counts, self.library, self.work)
 
     def precondition(self, vectors: Tensor) -> Tensor:
-        """Inverse curvature of every slot, at its depth and component, times vectors (n_slots, d)."""
+        """Inverse curvature of every slot, at its depth and component, times vectors.
+
+        Parameters
+        ----------
+        vectors
+            (n_slots, d).
+
+        Returns
+        -------
+        (n_slots, d).
+        """
         return torch.bmm(vectors[:, None], self.inverses)[:, 0]  # from the left: they are symmetric, and it is faster
 
     def precondition_at_centre(self, vectors: Tensor) -> Tensor:
-        """Inverse curvature of every slot at its depth and the centre of the prior, times vectors (n_slots, d)."""
+        """Inverse curvature of every slot, at its depth and the centre of the prior, times vectors.
+
+        Parameters
+        ----------
+        vectors
+            (n_slots, d).
+
+        Returns
+        -------
+        (n_slots, d).
+        """
         result = vectors
         for depth in torch.unique(self.depth).tolist():
             product = vectors @ self.curvatures(depth).to(vectors.dtype)

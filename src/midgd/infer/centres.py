@@ -51,6 +51,10 @@ def kind_centres(prior: GaussianMixture, kinds: KindExperts, *, n_draws: int = 5
         Draws; 50,000 take less than a second, and the rarest kind of the bundled reference has 200 effective ones.
     seed
         Of the draws.
+
+    Returns
+    -------
+    Mean latents of the kinds, and how much latents scatter within a kind.
     """
     z = prior.sample(n_draws, generator=torch.Generator(device=prior.means.device).manual_seed(seed))
     probability = kinds(z).double().cpu().numpy()
@@ -88,6 +92,17 @@ class KindMap:
         """The plane along which some kinds differ most.
 
         Principal axes of the directions of the kinds, each with its weight, (n_kinds,); they add up to 1.
+
+        Parameters
+        ----------
+        centres
+            Centres of the kinds, with how much latents scatter.
+        weight
+            (n_kinds,) how much each kind counts, which add up to 1.
+
+        Returns
+        -------
+        The map from latents to the plane.
         """
         d = len(centres.within)
         ridge = 1e-6 * np.trace(centres.within) / d
@@ -101,7 +116,17 @@ class KindMap:
         return cls(plain.origin, whiten, axes.T)
 
     def place(self, z: Floats) -> Floats:
-        """Where latents (n, d) lie, (n, 2)."""
+        """Where latents lie on the plane.
+
+        Parameters
+        ----------
+        z
+            (n, d) latents.
+
+        Returns
+        -------
+        (n, 2), within the unit circle.
+        """
         scaled = (z - self.origin) @ self.whiten
         length = np.linalg.norm(scaled, axis=1, keepdims=True)
         return np.asarray(scaled / np.maximum(length, 1e-12) @ self.axes)

@@ -7,11 +7,26 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+# Of the inference in Zamani et al. 2026; the epsilon is that of PyTorch.
 STEPS, RATE, BETAS, DECAY, EPSILON = 50, 1e-2, (0.5, 0.7), 1e-2, 1e-8
 
 
 def descend(objective: Callable[[Tensor], tuple[Tensor, Tensor]], start: Tensor) -> Tensor:
-    """Points (n, d) after 50 steps from ``start``; elementwise, so no row's path depends on another's."""
+    """Points after 50 steps of descent; elementwise, so that no row's path depends on another's.
+
+    The optimiser, its rates and the number of steps are those of the paper's inference (AdamW; Zamani et al. 2026).
+
+    Parameters
+    ----------
+    objective
+        Values (n,) and gradients (n, d) of points (n, d); it is maximised.
+    start
+        (n, d) first points.
+
+    Returns
+    -------
+    (n, d) last points.
+    """
     z = start.clone()
     first, second = torch.zeros_like(z), torch.zeros_like(z)
     for step in range(1, STEPS + 1):

@@ -53,9 +53,22 @@ class Signs(NamedTuple):
 
 
 def misfit(head: CountHead, log_share: Tensor, counts: Tensor, genes: Tensor | None = None) -> Tensor:
-    """Misfit of every sample, (n,), from log shares over the G genes present and their counts, both (n, G).
+    """Misfit of every sample: the log of its mean squared deviation, relative to what the head expects.
 
-    ``genes`` are their indices, (G,), in the model; None for all.
+    Parameters
+    ----------
+    head
+        The head of the mRNA.
+    log_share
+        (n, G) decoded log shares over the genes present.
+    counts
+        (n, G) their counts.
+    genes
+        (G,) their indices among the features of the head; None for all.
+
+    Returns
+    -------
+    (n,) in nats; near 0 where counts scatter as the head expects.
     """
     mean = log_share.exp().mul_(counts.sum(1, keepdim=True))
     total = mean.sum(1).clamp_min(1e-9)
@@ -64,7 +77,19 @@ def misfit(head: CountHead, log_share: Tensor, counts: Tensor, genes: Tensor | N
 
 
 def surprise(log_share: Tensor, counts: Tensor) -> Tensor:
-    """Surprise of every sample, (n,), 0 without counts; arguments as for :func:`misfit`."""
+    """Surprise of every sample: how much less likely its molecules are than those that the decoded shares would give.
+
+    Parameters
+    ----------
+    log_share
+        (n, G) decoded log shares over the genes present.
+    counts
+        (n, G) their counts.
+
+    Returns
+    -------
+    (n,) in nats a molecule; 0 without counts.
+    """
     library = counts.sum(1)
     expected = torch.linalg.vecdot(log_share.exp(), log_share)
     found = torch.linalg.vecdot(counts, log_share) / library.clamp_min(1e-9)
@@ -72,7 +97,17 @@ def surprise(log_share: Tensor, counts: Tensor) -> Tensor:
 
 
 def ambiguity(probabilities: Tensor) -> Tensor:
-    """Entropy in nats, (n,), of the probabilities of kinds, (n, n_kinds)."""
+    """Entropy of the kinds that a sample may be of.
+
+    Parameters
+    ----------
+    probabilities
+        (n, n_kinds) probabilities of the kinds.
+
+    Returns
+    -------
+    (n,) in nats: 0 where one kind is certain.
+    """
     return torch.special.entr(probabilities).sum(1)
 
 
@@ -91,6 +126,10 @@ def out_of_domain(calibration: Calibration, signs: Signs, evidence: Floats, reli
         Of n samples.
     evidence, reliability
         (n,) mean reliability of all genes of the model, 0 for those that the query lacks, and of the genes present.
+
+    Returns
+    -------
+    (n,) from 0 to 1.
     """
     excess = np.zeros(len(evidence))
     of_genes = calibration.evidence if calibration.reliability is None else calibration.reliability, reliability
@@ -109,6 +148,17 @@ def lost(calibration: Calibration, evidence: Floats) -> NDArray[np.float64]:
     The mean held-out variance of miRNAs grows from deep samples to those of a few molecules, of which next to nothing
     is known. The result is 0 up to half of the way and 1 at its end; always 0 if the calibration does not go down so
     far.
+
+    Parameters
+    ----------
+    calibration
+        Held-out errors by reliability.
+    evidence
+        (n,) mean reliability of all genes of each sample.
+
+    Returns
+    -------
+    (n,) from 0 to 1.
     """
     if calibration.evidence[0] > NOTHING:
         return np.zeros(len(evidence))
@@ -119,9 +169,20 @@ def lost(calibration: Calibration, evidence: Floats) -> NDArray[np.float64]:
 
 
 def interpolated(depths: Floats, values: Floats, at: Floats) -> NDArray[np.float64]:
-    """Values known at some depths, (n_depths, ...), at others, (n, ...).
+    """Values known at some depths, at others: linear over the log of the depth, constant outside the known ones.
 
-    Linear over the log of the depth, constant outside the known ones.
+    Parameters
+    ----------
+    depths
+        (n_depths,) where values are known.
+    values
+        (n_depths, ...) the values.
+    at
+        (n,) where they are asked for.
+
+    Returns
+    -------
+    (n, ...).
     """
     order = np.argsort(depths)
     known, wanted = (np.log(np.maximum(x, 1e-6)).astype(np.float64) for x in (depths[order], at))

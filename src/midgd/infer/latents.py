@@ -22,7 +22,9 @@ from midgd.infer.parallel import Counts, map_rows
 from midgd.infer.start import Starts
 from midgd.nn import LatentEncoder
 
+# Smallest gain (nats) that float32 can tell; below it the search goes on in float64.
 FLOAT32_TOLERANCE = 1e-3
+# Slots that are worked on at a time, on a core and on a GPU.
 ROWS_ON_CPU, ROWS_ON_ACCELERATOR = 64, 512
 
 
@@ -91,7 +93,17 @@ class LatentInference:
 
     @torch.no_grad()
     def solve(self, counts: Counts) -> Optimum:
-        """The same on the calling thread."""
+        """The same on the calling thread.
+
+        Parameters
+        ----------
+        counts
+            (n, G) counts of the genes present.
+
+        Returns
+        -------
+        Latents, objectives and what became of each row.
+        """
         batch = self.batch(counts)
         start = self._from_blocks(batch, lambda: self.starts(batch))
         if self.options.max_steps == 0:
@@ -103,7 +115,19 @@ class LatentInference:
         return optimum
 
     def batch(self, counts: Counts, posterior: LogPosterior | None = None) -> Batch:
-        """Slots for rows of counts."""
+        """Slots for rows of counts.
+
+        Parameters
+        ----------
+        counts
+            (n, G) counts of the genes present.
+        posterior
+            What is maximised; None for the posterior of this object.
+
+        Returns
+        -------
+        As many slots as the device is fast with.
+        """
         rows = self.options.rows or (ROWS_ON_CPU if self.device.type == "cpu" else ROWS_ON_ACCELERATOR)
         return Batch(posterior or self.posterior, self.curvatures, counts, rows)
 

@@ -14,9 +14,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+# Part of the expected gain that a step must bring (Nocedal & Wright 2006, Numerical Optimization, section 3.1).
 ARMIJO = 1e-4
+# A step that brings less is tried again at this part of its length.
 SHRINK = 0.35
+# Shortest part of a step that is tried: below it the row has ended.
 MIN_STEP = 1e-4
+# Earlier steps that are remembered; Nocedal & Wright 2006, section 7.2, advise 3 to 20.
 MEMORY = 6
 
 
@@ -28,16 +32,40 @@ class Problems(Protocol):
     """Relative rounding error of a value; a step may seem to lose this much."""
 
     def begin(self, start: Tensor) -> None:
-        """Take note of the starting points of all problems, (n, d)."""
+        """Take note of where the searches begin.
+
+        Parameters
+        ----------
+        start
+            (n, d) starting points of all problems.
+        """
 
     def load(self, slots: Tensor, rows: slice) -> None:
-        """Put problems in slots, (n_rows,)."""
+        """Put problems in slots.
+
+        Parameters
+        ----------
+        slots
+            (n_rows,) which slots, from 0.
+        rows
+            Which problems.
+        """
 
     def __call__(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Values (n_slots,) and gradients at points (n_slots, d)."""
 
     def precondition(self, vectors: Tensor) -> Tensor:
-        """Positive definite approximations of the inverse negative Hessians times vectors (n_slots, d)."""
+        """Positive definite approximations of the inverse negative Hessians times vectors (n_slots, d).
+
+        Parameters
+        ----------
+        vectors
+            (n_slots, d).
+
+        Returns
+        -------
+        (n_slots, d).
+        """
 
 
 @dataclass
@@ -63,6 +91,10 @@ def maximise(problems: Problems, start: Tensor, *, tolerance: float, max_steps: 
         A row ends when half its Newton decrement, the gain still to be expected, is below this.
     max_steps
         Evaluations of a row after the first.
+
+    Returns
+    -------
+    Points, values, numbers of evaluations and whether each row converged.
     """
     n = len(start)
     optimum = Optimum(

@@ -79,15 +79,47 @@ class LogPosterior:
         return self.prior.n_latent
 
     def features(self, z: Tensor) -> Tensor:
-        """Decoder features of latents, (n, n_features)."""
+        """Decoder features of latents, (n, n_features).
+
+        Parameters
+        ----------
+        z
+            (n, d) latents.
+
+        Returns
+        -------
+        (n, n_features).
+        """
         return self.decoder(z)
 
     def log_share(self, z: Tensor) -> Tensor:
-        """Log shares over the genes present, (n, G)."""
+        """Log shares over the genes present, (n, G).
+
+        Parameters
+        ----------
+        z
+            (n, d) latents.
+
+        Returns
+        -------
+        (n, G) natural logs of shares, which add up to 1.
+        """
         return self.head.log_share(self.features(z))
 
     def workspace(self, n: int, n_genes: int | None = None) -> Workspace:
-        """Room for evaluations of n rows at the genes present, or at another number of genes."""
+        """Room for evaluations of n rows.
+
+        Parameters
+        ----------
+        n
+            Number of rows that are evaluated at a time.
+        n_genes
+            Number of genes; None for those present.
+
+        Returns
+        -------
+        Memory that evaluations use again and again.
+        """
         share, one, other = (self.bias.new_empty(n, n_genes or self.n_genes) for _ in range(3))
         return Workspace(share, Memory(one, other))
 
@@ -112,7 +144,17 @@ class LogPosterior:
         return value + log_prior, grad + prior_grad
 
     def linearised(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """At a latent (d,): derivatives of the log shares by the latent (d, G), and log shares (G,)."""
+        """The log shares near a latent, to first order.
+
+        Parameters
+        ----------
+        z
+            (d,) the latent.
+
+        Returns
+        -------
+        Derivatives of the log shares by the latent, (d, G), and the log shares, (G,).
+        """
         jacobian = torch.autograd.functional.jacobian(lambda z: self.features(z[None])[0], z)
         direction = jacobian.T @ self.head.weight
         log_share = self.log_share(z[None])[0].detach()
@@ -134,9 +176,13 @@ class LogPosterior:
         Parameters
         ----------
         log_library
-            Log of the sum of the counts.
+            Natural log of the sum of the counts.
         component
             Of the prior; None takes the mean of the prior, with the average precision.
+
+        Returns
+        -------
+        (d, d).
         """
         direction, log_share = self.linearised_at_centre
         precision = torch.softmax(self.prior.weight_logits, 0) @ self.prior.precision

@@ -77,7 +77,17 @@ class Prediction:
 
     @classmethod
     def concatenate(cls, parts: list[Prediction]) -> Prediction:
-        """Stack predictions of consecutive rows."""
+        """Stack predictions of consecutive rows.
+
+        Parameters
+        ----------
+        parts
+            Predictions of one reference, at least one.
+
+        Returns
+        -------
+        One prediction of all rows, in their order.
+        """
         return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in cls.__dataclass_fields__))
 
 
@@ -176,20 +186,58 @@ def _nearest(kinds: torch.Tensor | None, empty: torch.Tensor) -> tuple[torch.Ten
 
 
 def sample_kind_of(reference: Reference, prediction: Prediction) -> str:
-    """``"cell"`` where most samples with counts are nearest to a kind of cell or a cell line, else ``"tissue"``."""
+    """``"cell"`` where most samples with counts are nearest to a kind of cell or a cell line, else ``"tissue"``.
+
+    Parameters
+    ----------
+    reference
+        The reference that made the prediction.
+    prediction
+        Prediction of samples.
+
+    Returns
+    -------
+    ``"cell"`` or ``"tissue"``; tissue where the reference knows no kinds.
+    """
     known = prediction.kind[prediction.kind >= 0]
     cells = np.array([group != "tissue" for group in reference.kind_groups])
     return "cell" if len(known) and cells[known].mean() > 0.5 else "tissue"
 
 
 def calibration_of(reference: Reference, sample_kind: str) -> Calibration | None:
-    """Held-out errors of cells or tissues; those of tissues where cells have none of their own."""
+    """Held-out errors of cells or tissues; those of tissues where cells have none of their own.
+
+    Parameters
+    ----------
+    reference
+        A reference.
+    sample_kind
+        ``"cell"`` or ``"tissue"``.
+
+    Returns
+    -------
+    Held-out errors; None if the reference has none.
+    """
     cells = reference.cell_calibration
     return cells if sample_kind == "cell" and cells is not None else reference.calibration
 
 
 def domain_score(reference: Reference, prediction: Prediction, sample_kind: str = "tissue") -> NDArray[np.float32]:
-    """Out-of-domain scores in [0, 1], (n,); NaN without calibration, 1 for samples without counts."""
+    """Out-of-domain scores, see :mod:`midgd.infer.domain`.
+
+    Parameters
+    ----------
+    reference
+        The reference that made the prediction.
+    prediction
+        Prediction of n samples.
+    sample_kind
+        ``"cell"`` or ``"tissue"``: which held-out samples they are compared with.
+
+    Returns
+    -------
+    (n,) from 0 to 1; NaN without calibration, 1 for samples without counts.
+    """
     calibration = calibration_of(reference, sample_kind)
     if calibration is None:
         known = np.full_like(prediction.misfit, np.nan)
@@ -199,7 +247,21 @@ def domain_score(reference: Reference, prediction: Prediction, sample_kind: str 
 
 
 def at_level(reference: Reference, share: NDArray[np.float32], level: str) -> NDArray[np.float32]:
-    """Shares of a level from shares of all outputs (n, n_outputs); mature miRNAs are bound to their stem-loops."""
+    """Shares of one level from shares of all outputs; mature miRNAs are bound to their stem-loops.
+
+    Parameters
+    ----------
+    reference
+        The reference that made the shares.
+    share
+        (n, n_outputs) shares of stem-loops and mature miRNAs.
+    level
+        ``"mature"`` or ``"stem-loop"``, one of ``reference.levels``.
+
+    Returns
+    -------
+    (n, n_mirnas) shares.
+    """
     own = share[:, reference.outputs(level)]
     if level == "mature" and reference.arms is not None:
         return reference.arms.bound(own, share[:, reference.outputs("stem-loop")])
@@ -207,7 +269,24 @@ def at_level(reference: Reference, share: NDArray[np.float32], level: str) -> ND
 
 
 def in_units(share: NDArray[np.float32], units: str) -> NDArray[np.float32]:
-    """Shares as ``"share"``, ``"cpm"`` (counts per million miRNA reads) or natural ``"log1p_cpm"``."""
+    """Shares in the units that a user asks for.
+
+    Parameters
+    ----------
+    share
+        (n, n_mirnas) shares.
+    units
+        ``"share"``, ``"cpm"`` (counts per million miRNA reads) or ``"log1p_cpm"`` (its natural log, after adding 1).
+
+    Returns
+    -------
+    (n, n_mirnas) float32.
+
+    Raises
+    ------
+    ValueError
+        If the units are none of these.
+    """
     if units not in UNITS:
         raise ValueError(f"units={units!r} is unknown; choose among {UNITS}.")
     if units == "share":
@@ -217,7 +296,19 @@ def in_units(share: NDArray[np.float32], units: str) -> NDArray[np.float32]:
 
 
 def log1p_cpm_of(values: NDArray[np.float32], units: str) -> NDArray[np.float32]:
-    """What :func:`in_units` made into ``units``, as log1p CPM again."""
+    """What :func:`in_units` made into ``units``, as log1p CPM again.
+
+    Parameters
+    ----------
+    values
+        (n, n_mirnas) in ``units``.
+    units
+        See :func:`in_units`.
+
+    Returns
+    -------
+    (n, n_mirnas) natural log1p CPM.
+    """
     if units == "log1p_cpm":
         return values
     return np.log1p(values * np.float32(MILLION) if units == "share" else values)
@@ -226,7 +317,23 @@ def log1p_cpm_of(values: NDArray[np.float32], units: str) -> NDArray[np.float32]
 def sd_in_units(
     sd: NDArray[np.float32], log1p_cpm: NDArray[np.float32], units: str, *, inverse: bool = False
 ) -> NDArray[np.float32]:
-    """Standard deviations of log1p CPM in other units (or back), to first order: d cpm = (1 + cpm) d log1p(cpm)."""
+    """Standard deviations of log1p CPM in other units, to first order: d cpm = (1 + cpm) d log1p(cpm).
+
+    Parameters
+    ----------
+    sd
+        (n, n_mirnas) standard deviations of log1p CPM; with ``inverse`` those in ``units``.
+    log1p_cpm
+        (n, n_mirnas) the values they belong to.
+    units
+        See :func:`in_units`.
+    inverse
+        Go back, from ``units`` to log1p CPM.
+
+    Returns
+    -------
+    (n, n_mirnas) float32.
+    """
     if units == "log1p_cpm":
         return sd
     scale = np.exp(log1p_cpm) / np.float32(MILLION if units == "share" else 1.0)
@@ -236,7 +343,30 @@ def sd_in_units(
 def uncertainty(
     reference: Reference, prediction: Prediction, level: str, units: str, sample_kind: str = "tissue"
 ) -> NDArray[np.float32]:
-    """Standard deviations in the units of the output, (n, n_mirnas), see :mod:`midgd.infer.uncertainty`."""
+    """Standard deviations in the units of the output, see :mod:`midgd.infer.uncertainty`.
+
+    Parameters
+    ----------
+    reference
+        The reference that made the prediction.
+    prediction
+        Prediction of n samples.
+    level
+        ``"mature"`` or ``"stem-loop"``.
+    units
+        See :func:`in_units`.
+    sample_kind
+        ``"cell"`` or ``"tissue"``: whose held-out errors are taken.
+
+    Returns
+    -------
+    (n, n_mirnas).
+
+    Raises
+    ------
+    ValueError
+        If the reference has no held-out errors.
+    """
     calibration = calibration_of(reference, sample_kind)
     if calibration is None:
         raise ValueError(f"Reference {reference.name!r} has no held-out errors: uncertainty=True is not available.")

@@ -70,6 +70,10 @@ def shown_by(
         That the profiles may be in.
     with_counts
         Whether the counts profile is asked for.
+
+    Returns
+    -------
+    The samples, in their order.
     """
     loops = loops_for(head)
     if loops is not None and logits.dtype == torch.float32:
@@ -107,6 +111,10 @@ def counts_profile(share: Tensor, counts: Tensor, molecules: Tensor, genes: Tens
         Molecules there would be with all genes, (n, 1).
     genes
         Indices of the genes present, (G,); None for all.
+
+    Returns
+    -------
+    (n, n_genes), float32.
     """
     own = (counts * (THOUSAND / molecules.clamp_min(1e-6))).log1p_()
     if genes is None:

@@ -49,9 +49,18 @@ class Starts:
         return torch.where(better[:, None], scored, component)
 
     def features(self, batch: Batch) -> Tensor:
-        """What the encoder sees, (n_slots, n_features).
+        """What the encoder sees of every sample.
 
         The scoring step, how much worse than the best every component fits, depth and number of genes.
+
+        Parameters
+        ----------
+        batch
+            Rows in their slots.
+
+        Returns
+        -------
+        (n_slots, n_features).
         """
         step, fit = self._scoring_step(batch), batch.counts @ self.component_log_share
         behind = fit - fit.amax(1, keepdim=True)

@@ -20,8 +20,8 @@ from scipy.stats import norm
 from midgd.infer.domain import Floats, Signs, interpolated
 from midgd.reference.reference import Calibration
 
-#: Levels of central intervals at which ``tails`` are measured.
-LEVELS = (0.5, 0.8, 0.9, 0.95)
+#: Parts of the errors that central intervals hold, for which ``tails`` are measured.
+TAIL_PARTS = (0.5, 0.8, 0.9, 0.95)
 # Nats of ambiguity up to which a sample is nearly of one kind.
 NEARLY_ONE = 0.5
 # Surprise beyond which it says no more: three of four molecules are of genes that were not expected.
@@ -29,7 +29,21 @@ MOST_SURPRISE = 1.0
 
 
 def conditions(calibration: Calibration, signs: Signs, evidence: Floats) -> NDArray[np.float64]:
-    """h, (n, 7): what the error of a sample depends on beside its depth; the first column is 1."""
+    """What the error of a sample depends on beside its depth: h in the formula above.
+
+    Parameters
+    ----------
+    calibration
+        Held-out errors by reliability.
+    signs
+        What says how unlike the known samples each of n samples is.
+    evidence
+        (n,) mean reliability of all genes of each sample.
+
+    Returns
+    -------
+    (n, 7); the first column is 1.
+    """
     low, high = np.log(np.maximum(calibration.evidence[[0, -1]], 1e-6))
     depth = np.clip(np.log(np.maximum(evidence, 1e-6)), low, high) / 10.0  # of the size of the other columns
     ambiguity, surprise = np.nan_to_num(signs.ambiguity), np.clip(signs.surprise, -MOST_SURPRISE, MOST_SURPRISE)
@@ -39,7 +53,21 @@ def conditions(calibration: Calibration, signs: Signs, evidence: Floats) -> NDAr
 
 
 def expected_sd(calibration: Calibration, signs: Signs, evidence: Floats) -> Floats:
-    """Standard deviation of log1p CPM of every sample and output, (n, n_outputs)."""
+    """Standard deviation of every sample and output.
+
+    Parameters
+    ----------
+    calibration
+        Held-out errors by reliability.
+    signs
+        What says how unlike the known samples each of n samples is.
+    evidence
+        (n,) mean reliability of all genes of each sample.
+
+    Returns
+    -------
+    (n, n_outputs) in log1p CPM.
+    """
     sd = interpolated(calibration.evidence, calibration.sd, evidence)
     return (sd * _widening(calibration, signs, evidence)[:, None]).astype(np.float32)
 
@@ -59,11 +87,15 @@ def n_deviations(level: float, tails: NDArray[np.floating] | None) -> float:
     level
         Between 0 and 1.
     tails
-        Deviations at :data:`LEVELS`; None for Gaussian errors. Between and beyond them it is in proportion to what a
-        Gaussian has.
+        Deviations at :data:`TAIL_PARTS`; None for Gaussian errors. Between and beyond them it is in proportion to what
+        a Gaussian has.
+
+    Returns
+    -------
+    A number of standard deviations, above 0.
     """
     gaussian = norm.ppf((1.0 + level) / 2.0)
     if tails is None:
         return float(gaussian)
-    known = norm.ppf((1.0 + np.array(LEVELS)) / 2.0)
+    known = norm.ppf((1.0 + np.array(TAIL_PARTS)) / 2.0)
     return float(gaussian * np.interp(gaussian, known, np.asarray(tails) / known))

@@ -9,6 +9,7 @@ from midgd.nn.readout import Weights
 
 # Molecules at which the map from counts has half of its highest weight, which is half of the shallow answer.
 HALF_WEIGHT = 1e3
+# Highest weight of the map from counts: it and the map from the denoised profile then count alike.
 MAX_COUNTS = 0.5
 # Part of the genes beside the core from which on a query is treated as having all of them.
 ENOUGH_OTHERS = 0.5
@@ -84,6 +85,10 @@ def parts_of_answer(weights: Weights, *, with_counts: bool) -> Tensor:
         Of :func:`mixing_weights`.
     with_counts
         Whether the readout has maps from counts; their part is 0 otherwise.
+
+    Returns
+    -------
+    (n, 5), each from 0 to 1.
     """
     deep = weights.deep
     counts = (1.0 - deep) * weights.counts if with_counts else torch.zeros_like(deep)

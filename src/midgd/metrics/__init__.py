@@ -9,7 +9,7 @@ from midgd.metrics.correlation import per_feature_correlation, per_sample_correl
 from midgd.metrics.error import rmse_log_cpm
 from midgd.metrics.folds import fold_difference_correlation
 from midgd.metrics.ranking import auroc
-from midgd.metrics.scale import log1p_cpm
+from midgd.metrics.scale import expressed, log1p_cpm
 
 __all__ = [
     "adjusted_rand_index",
@@ -17,6 +17,7 @@ __all__ = [
     "bootstrap_interval",
     "bootstrap_values",
     "calibration_table",
+    "expressed",
     "fold_difference_correlation",
     "interval_coverage",
     "log1p_cpm",

@@ -21,7 +21,7 @@ def bootstrap_values(statistic: Statistic, units: ArrayLike, n_boot: int = 200, 
         One label per row, the patient say; all rows of a drawn unit enter together, because samples
         of one patient are no independent evidence.
     n_boot, seed
-        The same units, ``n_boot`` and ``seed`` give the same draws, so that two arms can be compared in pairs.
+        The same units, ``n_boot`` and ``seed`` give the same draws, so that two methods can be compared in pairs.
 
     Returns
     -------

@@ -26,7 +26,7 @@ def per_feature_correlation(truth: ArrayLike, predicted: ArrayLike, method: Meth
     Returns
     -------
     ``(n_features,)``. NaN where the truth is constant: nothing could be ranked. A prediction that is
-    constant although the truth varies counts as 0, not as NaN: an arm that cannot rank must not be excused.
+    constant although the truth varies counts as 0, not as NaN: a method that cannot rank must not be excused.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The one scale every score is taken on: natural log1p of counts per million."""
+"""The one scale every score is taken on, natural log1p of counts per million, and what is scored on it."""
 
 from __future__ import annotations
 
@@ -35,3 +35,25 @@ def log1p_cpm(shares_or_counts: ArrayLike) -> NDArray[np.float64]:
         )
     total = values.sum(axis=1, keepdims=True)
     return np.log1p(values * (1e6 / np.where(total > 0, total, 1.0)))
+
+
+def expressed(log_cpm: ArrayLike) -> NDArray[np.bool_]:
+    """Which miRNAs are scored: those above 1 count per million in more than 10 % of the samples.
+
+    The others are mostly zeros, whose order over samples is chance.
+
+    Parameters
+    ----------
+    log_cpm
+        ``(n_samples, n_features)``, from :func:`midgd.metrics.log1p_cpm`; NaN counts as not above.
+
+    Returns
+    -------
+    ``(n_features,)`` True for those that are scored.
+
+    Examples
+    --------
+    >>> expressed(log1p_cpm(np.array([[1, 3, 0], [2, 2, 0]]))).tolist()
+    [True, True, False]
+    """
+    return np.asarray((np.expm1(np.asarray(log_cpm)) > 1).mean(axis=0) > 0.1)

@@ -7,12 +7,12 @@ import re
 import pandas as pd
 
 from midgd.features.genes import HUMAN_GENE_ID, clean_names
+from midgd.features.mirna import mirna_level
 from midgd.reference.reference import Card
 
 # Where loaders put the other kind of name (Cell Ranger, CELLxGENE, GENCODE tables, midgd.datasets).
 _SYMBOL_COLUMNS = ("gene_name", "gene_symbol", "gene_symbols", "symbol", "feature_name", "hgnc_symbol")
 _ENSEMBL_COLUMNS = ("gene_id", "gene_ids", "ensembl", "ensembl_id", "ensembl_gene_id", "feature_id")
-_MATURE = re.compile(r"-[35]p$|\*$|(^|-)miR-")
 _MIRNA = re.compile(r"(hsa-)?(mir|let)-\w|MI(MAT)?\d{7}", re.IGNORECASE)
 
 
@@ -35,11 +35,6 @@ def mirna_card(var: pd.DataFrame) -> Card:
     """Names, accessions (column ``accession``) and level of miRNAs."""
     names = clean_names(var.index)
     return {"level": mirna_level(names), "name": names, "accession": _column(var, "accession")}
-
-
-def mirna_level(names: list[str]) -> str:
-    """``"mature"`` if most names are those of mature miRNAs (hsa-miR-21-5p), else ``"stem-loop"`` (hsa-mir-21)."""
-    return "mature" if sum(_MATURE.search(name) is not None for name in names) > len(names) / 2 else "stem-loop"
 
 
 def look_like_mirnas(names: list[str]) -> bool:

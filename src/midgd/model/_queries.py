@@ -12,6 +12,7 @@ from anndata import AnnData
 from mudata import MuData
 from numpy.typing import NDArray
 
+from midgd.adata.results import provenance, result_arrays
 from midgd.features import GeneReport
 from midgd.infer import Prediction
 from midgd.infer.predict import in_units
@@ -20,7 +21,6 @@ from midgd.model._query import Query, predict
 from midgd.model._registered import RegisteredModel
 from midgd.model._write import check_target, write
 from midgd.reference import Reference
-from midgd.tl._results import provenance, result_arrays
 
 Data: TypeAlias = "AnnData | MuData | pd.DataFrame"
 

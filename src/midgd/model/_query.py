@@ -14,12 +14,12 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scipy import sparse
 
-from midgd.data import CountView, read_counts
+from midgd.adata.stream import predict_rows
+from midgd.counts import CountView, read_counts
 from midgd.features import GeneAlignment, GeneReport, align_genes
 from midgd.infer import Prediction, Predictor
 from midgd.reference import Reference
 from midgd.settings import logger
-from midgd.tl._stream import predict_rows
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from mudata import MuData
 from numpy.typing import NDArray
 from scvi.data import AnnDataManager
 
-from midgd.data import CountCheck, RowSource
+from midgd.counts import CountCheck, RowSource
 from midgd.features import left_out_notes
 from midgd.model._names import gene_card, mirna_card
 from midgd.model._setup import MIRNA_KEY, MRNA_KEY, training_columns

@@ -13,8 +13,8 @@ from mudata import MuData
 from numpy.typing import NDArray
 
 from midgd._mudata import without_pulling
+from midgd.adata.results import check_key, is_result, mirna_var, result_uns, write_obsm
 from midgd.settings import logger
-from midgd.tl._results import check_key, is_result, mirna_var, result_uns, write_obsm
 
 
 def check_target(data: AnnData | MuData | pd.DataFrame, key: str | None, setup: Mapping[str, Any]) -> None:

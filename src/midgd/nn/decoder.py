@@ -56,7 +56,17 @@ class DecoderSpec:
         return (self.n_latent if self.skip else 0) + self.n_hidden
 
     def likelihood(self, modality: str) -> str:
-        """Name of the head of a modality; negative binomial unless told otherwise."""
+        """Name of the head of a modality; negative binomial unless told otherwise.
+
+        Parameters
+        ----------
+        modality
+            ``"mrna"`` or ``"mirna"``.
+
+        Returns
+        -------
+        A name in :data:`midgd.nn.heads.HEADS`.
+        """
         return (self.likelihoods or {}).get(modality, "nb")
 
 
@@ -92,18 +102,58 @@ class Decoder(nn.Module):
         )
 
     def forward(self, z: Tensor) -> Tensor:
-        """Features that every head sees, (n, n_features)."""
+        """Features that every head sees, (n, n_features).
+
+        Parameters
+        ----------
+        z
+            (n, n_latent) latents.
+
+        Returns
+        -------
+        (n, n_features): the latent itself without hidden layers, the hidden units with them, both side by side with
+        skip.
+        """
         if not self.spec.n_hidden:
             return z
         hidden = self.trunk(z)
         return torch.cat([z, hidden], 1) if self.spec.skip else hidden
 
     def head(self, modality: str) -> CountHead:
-        """The head of one modality."""
+        """The head of one modality.
+
+        Parameters
+        ----------
+        modality
+            ``"mrna"`` or ``"mirna"``.
+
+        Returns
+        -------
+        The head, with its parameters.
+
+        Raises
+        ------
+        KeyError
+            If the model has no such modality.
+        """
         head = self.heads[modality]
         assert isinstance(head, CountHead)  # ModuleDict is not generic: tell mypy, not the user
         return head
 
     def log_share(self, z: Tensor, modality: str, measured: Tensor | None = None) -> Tensor:
-        """Log shares of one modality over its ``measured`` features (indices; all if None), (n, n_measured)."""
+        """Log shares of one modality.
+
+        Parameters
+        ----------
+        z
+            (n, n_latent) latents.
+        modality
+            ``"mrna"`` or ``"mirna"``.
+        measured
+            (n_measured,) indices of the features that were measured; None for all.
+
+        Returns
+        -------
+        (n, n_measured) natural logs of shares, which add up to 1 over the measured features.
+        """
         return self.head(modality).log_share(self(z), measured)

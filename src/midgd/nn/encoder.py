@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+# Standard deviations to which features are cut off: a query unlike all training samples must not lead far away.
 LIMIT = 6.0
 
 
@@ -48,6 +49,16 @@ class LatentEncoder(nn.Module):
         return {"n_features": n_features, "n_latent": n_latent, "n_hidden": self.n_hidden}
 
     def forward(self, features: Tensor) -> Tensor:
-        """Latents, (n, n_latent)."""
+        """Latents, (n, n_latent).
+
+        Parameters
+        ----------
+        features
+            (n, n_features) from :meth:`midgd.infer.start.Starts.features`.
+
+        Returns
+        -------
+        (n, n_latent) latents, from which the search for the optimum starts.
+        """
         standard = ((features - self.mean) / self.scale).clamp(-LIMIT, LIMIT)
         return self.linear(standard) + self.hidden(standard)

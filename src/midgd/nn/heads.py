@@ -69,13 +69,35 @@ class CountHead(nn.Module, ABC):
         return self.bias.shape[0]
 
     def log_share(self, features: Tensor, measured: Tensor | None = None) -> Tensor:
-        """Log softmax shares, (n, n_measured), normalised over the features ``measured``."""
+        """Log shares by a softmax over the features that were measured.
+
+        Parameters
+        ----------
+        features
+            (n, n_features) from the decoder.
+        measured
+            (n_measured,) indices of the features that were measured; None for all.
+
+        Returns
+        -------
+        (n, n_measured) natural logs of shares, which add up to 1.
+        """
         # Columns of the product, not of the weights: their gradient would be scattered at twice the cost.
         logits = self.logits(features)
         return torch.log_softmax(logits if measured is None else logits[:, measured], 1)
 
     def logits(self, features: Tensor) -> Tensor:
-        """Log shares but for a constant of each sample, (n, F)."""
+        """Log shares, but for a constant of each sample.
+
+        Parameters
+        ----------
+        features
+            (n, n_inputs) of the decoder.
+
+        Returns
+        -------
+        (n, n_features).
+        """
         return torch.addmm(self.bias, features, self.weight)
 
     def likelihood_parameters(self) -> list[nn.Parameter]:
@@ -83,7 +105,17 @@ class CountHead(nn.Module, ABC):
         return [p for name, p in self.named_parameters() if name not in ("weight", "bias")]
 
     def only(self, measured: Tensor) -> Self:
-        """A frozen copy with some of the features."""
+        """A frozen copy with some of the features.
+
+        Parameters
+        ----------
+        measured
+            (n_measured,) indices of the features to keep.
+
+        Returns
+        -------
+        A head of these features, whose parameters cannot be trained.
+        """
         part = copy.deepcopy(self).requires_grad_(False)
         for parameter in part.parameters():
             parameter.data = parameter.data[..., measured].contiguous()
@@ -91,14 +123,52 @@ class CountHead(nn.Module, ABC):
 
     @abstractmethod
     def log_prob(self, counts: Tensor, log_mean: Tensor, measured: Tensor | None = None) -> Tensor:
-        """Elementwise log likelihood of counts given the log of their means."""
+        """Elementwise log likelihood of counts given the log of their means.
+
+        Parameters
+        ----------
+        counts
+            (n, n_measured) counts.
+        log_mean
+            (n, n_measured) natural logs of the expected counts.
+        measured
+            (n_measured,) indices of the columns among the features of the head; None for all.
+
+        Returns
+        -------
+        (n, n_measured) in nats.
+        """
 
     @abstractmethod
     def variance_ratio(self, mean: Tensor, measured: Tensor | None = None) -> Tensor:
-        """Variance of counts divided by their mean, elementwise: 1 for Poisson counts, more where rates scatter."""
+        """Variance of counts divided by their mean, elementwise: 1 for Poisson counts, more where rates scatter.
+
+        Parameters
+        ----------
+        mean
+            (n, n_measured) expected counts.
+        measured
+            (n_measured,) indices of the columns among the features of the head; None for all.
+
+        Returns
+        -------
+        (n, n_measured), 1 or more.
+        """
 
     def chance_of_zero(self, mean: Tensor, measured: Tensor | None = None) -> Tensor:
-        """Probability that a count of this mean is 0, elementwise."""
+        """Probability that a count of this mean is 0, elementwise.
+
+        Parameters
+        ----------
+        mean
+            (n, n_measured) expected counts.
+        measured
+            (n_measured,) indices of the columns among the features of the head; None for all.
+
+        Returns
+        -------
+        (n, n_measured), from 0 to 1.
+        """
         return self.log_prob(torch.zeros_like(mean), mean.clamp_min(FLOOR).log(), measured).exp()
 
     def information(self, mean: Tensor, measured: Tensor | None = None) -> Tensor:
@@ -106,6 +176,17 @@ class CountHead(nn.Module, ABC):
 
         The square of the mean over the variance: exact where, at a given dispersion, the likelihood is an exponential
         family, as Poisson and negative binomial are.
+
+        Parameters
+        ----------
+        mean
+            (n, n_measured) expected counts.
+        measured
+            (n_measured,) indices of the columns among the features of the head; None for all.
+
+        Returns
+        -------
+        (n, n_measured), 0 or more.
         """
         return mean / self.variance_ratio(mean, measured)
 
@@ -115,6 +196,19 @@ class CountHead(nn.Module, ABC):
         The best linear estimate from mean and variance (credibility, Bühlmann 1967, ASTIN Bulletin 4:199): a count is
         taken for its rate to the part :math:`1 - 1/v`, with v the variance ratio. It is exact for the negative
         binomial, whose rates are Gamma distributed; Poisson counts say nothing beyond their mean.
+
+        Parameters
+        ----------
+        counts
+            (n, n_measured) counts.
+        mean
+            (n, n_measured) expected counts.
+        measured
+            (n_measured,) indices of the columns among the features of the head; None for all.
+
+        Returns
+        -------
+        By what factor each rate differs from its mean, (n, n_measured), and the mean reliability of each sample, (n,).
         """
         reliability = 1.0 - self.variance_ratio(mean, measured).reciprocal()
         factor = 1.0 + reliability * (counts / mean.clamp_min(FLOOR) - 1.0)
@@ -135,6 +229,10 @@ class CountHead(nn.Module, ABC):
             Sums of the counts, (n, 1).
         memory
             To be overwritten; the derivative may be in it.
+
+        Returns
+        -------
+        Nats (n,), and their derivatives by the logs of the means (n, F).
         """
         with torch.enable_grad():
             log_mean = (share * library).clamp_min(FLOOR).log().detach().requires_grad_(True)
@@ -147,6 +245,19 @@ class CountHead(nn.Module, ABC):
 
         To first order it is the score :math:`(x - m) / v`, with v the variance ratio; in deep samples it grows with
         :math:`\log(x / m)`. ``mean`` may be overwritten, ``out`` is memory for the result.
+
+        Parameters
+        ----------
+        counts
+            (n, n_features) counts.
+        mean
+            (n, n_features) expected counts.
+        out
+            (n, n_features) memory for the result; None takes new memory.
+
+        Returns
+        -------
+        (n, n_features).
         """
         ratio = ((counts + 1.0) / (mean + 1.0)).log_()
         return torch.mul(ratio, (mean + 1.0) / self.variance_ratio(mean), out=out)
@@ -262,6 +373,19 @@ def negative_binomial_log_prob(counts: Tensor, log_mean: Tensor, dispersion: Ten
     :math:`-x\,\mathrm{softplus}(-a) - r\,\mathrm{softplus}(a) + \log\binom{x + r - 1}{x}`: the two first terms
     and their gradients stay of the size of r at any depth. The difference a - softplus(a) in place of
     -softplus(-a) would lose them in float32 for counts of a million.
+
+    Parameters
+    ----------
+    counts
+        (n, F) counts x.
+    log_mean
+        (n, F) natural logs of the expected counts.
+    dispersion
+        (F,) r, above 0; the variance is mean + mean² / r.
+
+    Returns
+    -------
+    (n, F) in nats.
     """
     logit = log_mean - dispersion.log()
     binomial = torch.lgamma(counts + dispersion) - torch.lgamma(dispersion) - torch.lgamma(counts + 1.0)

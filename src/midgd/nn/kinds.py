@@ -49,9 +49,29 @@ class KindExperts(nn.Module):
         return {"n_latent": n_latent, "n_kinds": n_kinds, "n_mirnas": self.effect.shape[1], "cells": self.cells}
 
     def forward(self, z: Tensor) -> Tensor:
-        """Probabilities of the kinds, (n, n_kinds), of latents (n, n_latent)."""
+        """Probabilities of the kinds.
+
+        Parameters
+        ----------
+        z
+            (n, n_latent) latents.
+
+        Returns
+        -------
+        (n, n_kinds), each row adds up to 1.
+        """
         return torch.softmax(torch.addmm(self.bias, z, self.weight), 1)
 
     def added(self, weights: Tensor) -> Tensor:
-        """What kinds add to log1p CPM, (n, n_mirnas), with these weights, (n, n_kinds)."""
+        """What the kinds of samples add to their miRNA.
+
+        Parameters
+        ----------
+        weights
+            (n, n_kinds), from 0 to 1, how much each kind counts for a sample.
+
+        Returns
+        -------
+        (n, n_mirnas) in log1p CPM.
+        """
         return weights @ self.effect

@@ -56,7 +56,7 @@ class Loops:
         self.dispersion = head.dispersion.detach().numpy()
 
     def log_likelihood(self, logits: Tensor, counts: Tensor, library: Tensor) -> tuple[Tensor, Tensor]:
-        r"""Log likelihood of samples, (n,), up to a constant, and its gradient by the logits of the shares, (n, G).
+        r"""Log likelihood of samples, up to a constant, and its gradient by the logits of the shares.
 
         With :math:`p = \mathrm{softmax}(a)` and the odds :math:`o = N p / r` it is
         :math:`L = -\sum_g x \log(1 + 1/o) + r \log(1 + o)`, as in
@@ -67,8 +67,14 @@ class Loops:
         ----------
         logits
             (n, G); the gradient takes their place.
-        counts, library
-            (n, G) and their sums (n, 1).
+        counts
+            (n, G).
+        library
+            (n, 1) their sums.
+
+        Returns
+        -------
+        The log likelihood, (n,), and the gradient, (n, G).
         """
         value = logits.new_empty(len(logits))
         of_library = library[:, 0].contiguous().numpy()
@@ -76,7 +82,23 @@ class Loops:
         return value, logits
 
     def damped_score(self, counts: Tensor, library: Tensor, share: Tensor, out: Tensor) -> Tensor:
-        """:meth:`midgd.nn.CountHead.damped_score`, (n, G), where the shares (G,) of all samples are the same."""
+        """:meth:`midgd.nn.CountHead.damped_score` where the decoded shares of all samples are the same.
+
+        Parameters
+        ----------
+        counts
+            (n, G).
+        library
+            (n, 1) their sums.
+        share
+            (G,) the decoded shares.
+        out
+            (n, G) memory for the result.
+
+        Returns
+        -------
+        (n, G).
+        """
         of_library = library[:, 0].contiguous().numpy()
         self.compiled.damped_score(counts.numpy(), of_library, share.numpy(), self.dispersion, out.numpy())
         return out
@@ -84,7 +106,7 @@ class Loops:
     def shown(
         self, logits: Tensor, counts: Tensor, genes: Tensor | None, memory: Memory, *, with_counts: bool
     ) -> tuple[Tensor, Tensor | None, Sums]:
-        """The denoised profile, (n, n_genes), the counts profile, if asked for, and sums over the genes present.
+        """What samples show: both profiles, (n, n_genes) each, and sums over the genes present.
 
         Parameters
         ----------
@@ -98,6 +120,10 @@ class Loops:
             For the profiles.
         with_counts
             Whether the counts profile is asked for.
+
+        Returns
+        -------
+        Denoised profile, counts profile (None where it was not asked for), sums.
         """
         present = torch.ones(logits.shape[1]) if genes is None else logits.new_zeros(logits.shape[1])
         if genes is not None:
@@ -114,7 +140,21 @@ class Loops:
 
 
 def among(profile: Tensor, genes: Tensor, scale: float) -> Tensor | None:
-    """See :meth:`midgd.nn.ProfileReadout.core_profile`; None where torch computes."""
+    """Some genes of log1p profiles, scaled among themselves; see :meth:`midgd.nn.ProfileReadout.core_profile`.
+
+    Parameters
+    ----------
+    profile
+        (n, n_genes) log1p profiles.
+    genes
+        (n_core,) indices.
+    scale
+        What the rates of the genes shall sum to.
+
+    Returns
+    -------
+    (n, n_core) log1p profiles; None where torch computes.
+    """
     compiled = _compiled() if _fits(profile) else None
     if compiled is None:
         return None
@@ -124,7 +164,23 @@ def among(profile: Tensor, genes: Tensor, scale: float) -> Tensor | None:
 
 
 def fill(source: sparse.csr_matrix, rows: slice, slots: NDArray[np.int64], counts: NDArray[Any]) -> NDArray[np.float64]:
-    """Write rows of a sparse matrix without repeated entries into slots (n,) of an array (n_slots, G); their sums."""
+    """Write rows of a sparse matrix into an array.
+
+    Parameters
+    ----------
+    source
+        Sparse matrix, without repeated entries.
+    rows
+        Which of its rows, n of them.
+    slots
+        (n,) where they go.
+    counts
+        (n_slots, G) the array.
+
+    Returns
+    -------
+    (n,) the sums of the rows.
+    """
     library = np.zeros(len(slots))
     compiled = _compiled()
     if compiled is not None:
@@ -141,7 +197,17 @@ def _fits(array: Tensor) -> bool:
 
 
 def loops_for(head: CountHead) -> Loops | None:
-    """Loops for a head; None where torch computes: other likelihoods, precisions and devices, and without numba."""
+    """Loops for a head, where there are some.
+
+    Parameters
+    ----------
+    head
+        Of the mRNA.
+
+    Returns
+    -------
+    None where torch computes: other likelihoods, precisions and devices, and without numba.
+    """
     compiled = _compiled() if type(head) is NegativeBinomialHead and _fits(head.bias.detach()) else None
     return None if compiled is None else Loops(compiled, head)
 

@@ -64,7 +64,17 @@ class GaussianMixture(nn.Module):
         return self.neg_log_var.exp()
 
     def component_log_prob(self, z: Tensor) -> Tensor:
-        """Log of weight times density of every component, (n, K)."""
+        """Log of weight times density of every component.
+
+        Parameters
+        ----------
+        z
+            (n, d) latents.
+
+        Returns
+        -------
+        (n, K).
+        """
         # Expanded square: (n, K) products instead of an (n, K, d) array.
         precision = self.precision
         scaled_means = precision * self.means
@@ -73,11 +83,31 @@ class GaussianMixture(nn.Module):
         return torch.log_softmax(self.weight_logits, 0) + log_norm - 0.5 * square
 
     def log_prob(self, z: Tensor) -> Tensor:
-        """Log p(z), (n,)."""
+        """Log density of latents.
+
+        Parameters
+        ----------
+        z
+            (n, d) latents.
+
+        Returns
+        -------
+        (n,) log p(z).
+        """
         return torch.logsumexp(self.component_log_prob(z), 1)
 
     def log_prob_and_grad(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Log p(z), (n,), and its gradient, (n, d), without an autograd graph."""
+        """Log density of latents and its gradient, without an autograd graph.
+
+        Parameters
+        ----------
+        z
+            (n, d) latents.
+
+        Returns
+        -------
+        Log p(z), (n,), and its gradient by z, (n, d).
+        """
         component = self.component_log_prob(z)
         log_prob = torch.logsumexp(component, 1)
         responsibility = (component - log_prob[:, None]).exp()
@@ -97,7 +127,19 @@ class GaussianMixture(nn.Module):
 
     @torch.no_grad()
     def sample(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
-        """Draw n latents, (n, d)."""
+        """Draw latents from the mixture.
+
+        Parameters
+        ----------
+        n
+            Number of latents.
+        generator
+            Source of randomness; None for torch's own.
+
+        Returns
+        -------
+        (n, d).
+        """
         weights = torch.softmax(self.weight_logits, 0)
         component = torch.multinomial(weights, n, replacement=True, generator=generator)
         noise = torch.randn(n, self.n_latent, generator=generator, device=self.means.device)
@@ -105,7 +147,23 @@ class GaussianMixture(nn.Module):
 
 
 def softball_log_prob(x: Tensor, radius: float, sharpness: float) -> Tensor:
-    """Log density of the softball: uniform in a d-ball with a logistic edge (Schuster & Krogh 2023), (n,)."""
+    """Log density of the softball: uniform in a d-ball with a logistic edge.
+
+    Schuster & Krogh 2023, Bioinformatics 39:btad497.
+
+    Parameters
+    ----------
+    x
+        (n, d) points.
+    radius
+        Radius of the ball.
+    sharpness
+        How sudden the edge is: the density falls to half at the radius, within about radius / sharpness.
+
+    Returns
+    -------
+    (n,).
+    """
     d = x.shape[-1]
     log_volume = d * (math.log(radius) + 0.5 * math.log(math.pi)) - math.lgamma(1.0 + d / 2)
     return -log_volume - nn.functional.softplus(sharpness * (x.norm(dim=-1) / radius - 1.0))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from midgd.nn.loops import among
 
+# Counts per million, in which miRNAs are given.
 MILLION = 1e6
 THOUSAND = 1e3  # molecules: the scale of the counts profile
 ANY_DEPTH, DEEP = 0, 1  # the two maps from the denoised profile
@@ -82,9 +83,20 @@ class ReducedMaps(nn.Module):
         return self.basis.shape[1]
 
     def forward(self, profile: Tensor, weights: list[Tensor], *, overwrite: bool = False) -> Tensor:
-        """log1p CPM of miRNAs, (n, n_mirnas), from profiles (n, n_genes) and the weights of the maps, (n,) each.
+        """The answers of the maps, mixed.
 
-        With ``overwrite`` the profiles are not kept: new memory costs more than the subtraction.
+        Parameters
+        ----------
+        profile
+            (n, n_genes) log1p profiles.
+        weights
+            Of the maps, (n,) each.
+        overwrite
+            Whether the profiles may be overwritten: new memory costs more than the subtraction of their mean.
+
+        Returns
+        -------
+        (n, n_mirnas) in log1p CPM, times the sum of the weights.
         """
         scores = (profile.sub_(self.mean) if overwrite else profile - self.mean) @ self.basis
         mixed = torch.cat([scores * weight[:, None] for weight in weights], 1)
@@ -110,10 +122,25 @@ class DepthMaps(nn.Module):
         self.counts = ReducedMaps(n_genes, n_mirnas, counts_rank, 1) if counts_rank else None
 
     def forward(self, profiles: Profiles, weights: Weights, *, overwrite: bool = False) -> Tensor:
-        """log1p CPM of miRNAs, (n, n_mirnas); see :meth:`ReducedMaps.forward`."""
+        """The maps mixed by the depth of each sample.
+
+        Parameters
+        ----------
+        profiles
+            Both log1p profiles of each sample.
+        weights
+            How much each map counts for each sample.
+        overwrite
+            Whether the profiles may be overwritten.
+
+        Returns
+        -------
+        (n, n_mirnas) in log1p CPM.
+        """
         deep, shallow = weights.deep, 1.0 - weights.deep
         if self.counts is None or profiles.counts is None:
             return self.denoised(profiles.denoised, [shallow, deep], overwrite=overwrite)
+        # In the order of the maps: ANY_DEPTH, DEEP.
         parts = [shallow * (1.0 - weights.counts), deep]
         of_denoised = self.denoised(profiles.denoised, parts, overwrite=overwrite)
         return of_denoised + self.counts(profiles.counts, [shallow * weights.counts], overwrite=overwrite)
@@ -162,7 +189,17 @@ class ProfileReadout(nn.Module):
         }
 
     def part_of_others(self, genes: Tensor) -> float | None:
-        """Which part of the genes beside the core a query with these genes (G,) has; None without a core."""
+        """Which part of the genes beside the core a query has.
+
+        Parameters
+        ----------
+        genes
+            (G,) indices of the genes of the query.
+
+        Returns
+        -------
+        From 0 to 1; None without a core.
+        """
         if self.core is None:
             return None
         others = torch.ones(len(self.wide.denoised.mean), dtype=torch.bool, device=genes.device)
@@ -170,9 +207,20 @@ class ProfileReadout(nn.Module):
         return float(others[genes].sum() / others.sum().clamp_min(1))
 
     def core_profile(self, profile: Tensor, scale: float) -> Tensor:
-        """A log1p profile of this scale (n, n_genes) as one of the core genes among themselves, (n, n_core).
+        """A log1p profile of all genes as one of the core genes among themselves.
 
         Their part of all genes is the decoder's guess where the others are missing, and would shift every gene.
+
+        Parameters
+        ----------
+        profile
+            (n, n_genes) log1p profiles.
+        scale
+            What the counts of a profile add up to: a million or a thousand.
+
+        Returns
+        -------
+        (n, n_core).
         """
         quick = among(profile, self.core_genes, scale)
         if quick is not None:
@@ -181,16 +229,39 @@ class ProfileReadout(nn.Module):
         return torch.log1p(rate * (scale / rate.sum(1, keepdim=True).clamp_min(1e-30)))
 
     def core_profiles(self, profiles: Profiles) -> Profiles:
-        """Both profiles of the core genes."""
+        """Both profiles of the core genes.
+
+        Parameters
+        ----------
+        profiles
+            Profiles of all genes, (n, n_genes) each.
+
+        Returns
+        -------
+        (n, n_core) each; no counts profile if there was none.
+        """
         counts = None if profiles.counts is None else self.core_profile(profiles.counts, THOUSAND)
         return Profiles(self.core_profile(profiles.denoised, MILLION), counts)
 
     def forward(
         self, profiles: Profiles, weights: Weights, added: Tensor | None = None, *, overwrite: bool = False
     ) -> Tensor:
-        """log1p CPM of miRNAs, (n, n_mirnas); ``added``, of the same shape, comes before values below 0 go.
+        """The answer of the readout.
 
-        With ``overwrite`` the profiles are not kept.
+        Parameters
+        ----------
+        profiles
+            Both log1p profiles of each sample, (n, n_genes) each.
+        weights
+            How much each map counts for each sample.
+        added
+            (n, n_mirnas) in log1p CPM, added before values below 0 are set to 0; None for nothing.
+        overwrite
+            Whether the profiles may be overwritten.
+
+        Returns
+        -------
+        (n, n_mirnas) in log1p CPM, 0 or more.
         """
         of_core = None if self.core is None else self.core(self.core_profiles(profiles), weights, overwrite=True)
         answer: Tensor = self.wide(profiles, weights, overwrite=overwrite)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from midgd.pl._figure import SEQUENTIAL, drawing, finish, new_figure, scale, small
 from midgd.pl._grid import color_bar
+from midgd.pl.figure import SEQUENTIAL, drawing, finish, new_figure, scale, small
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,14 +8,15 @@ import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from midgd.pl._figure import DIVERGING, GREY, SEQUENTIAL, drawing, finish, scale, small
 from midgd.pl._grid import color_bar, grid_axes, name_axes, z_scores
-from midgd.pl._values import accuracy, group_means, groups, named, result_of, trust
+from midgd.pl.figure import DIVERGING, GREY, SEQUENTIAL, drawing, finish, scale, small
+from midgd.pl.values import accuracy, group_means, groups, named, result_of, trust
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _LARGEST, _SMALLEST = 64.0, 2.0  # square points of a dot at trust 1, and at 0, where it stays visible
+# Values of trust that the legend shows.
 _EXAMPLES = (0.2, 0.5, 0.8)
 _LEGEND = 12.0  # mm
 

@@ -8,9 +8,9 @@ import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from midgd.pl._figure import GREY, PAGE, SEQUENTIAL, drawing, finish, new_figure, scale, small
 from midgd.pl._grid import color_bar
-from midgd.pl._values import named, outside, result_of
+from midgd.pl.figure import GREY, PAGE, SEQUENTIAL, drawing, finish, new_figure, scale, small
+from midgd.pl.values import named, outside, result_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

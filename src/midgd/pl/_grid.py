@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from midgd.pl._figure import new_figure, small
+from midgd.pl.figure import new_figure, small
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

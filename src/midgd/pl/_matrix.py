@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from midgd.pl._figure import DIVERGING, GREY, SEQUENTIAL, drawing, finish
 from midgd.pl._grid import color_bar, grid_axes, name_axes
-from midgd.pl._values import group_means, groups, poorly_known, result_of
+from midgd.pl.figure import DIVERGING, GREY, SEQUENTIAL, drawing, finish
+from midgd.pl.values import group_means, groups, poorly_known, result_of, standing_out
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -126,10 +126,3 @@ def top_mirnas(means: pd.DataFrame, n_top: int, min_cpm: float) -> list[str]:
     if not chosen:
         raise ValueError(f"no miRNA has {min_cpm:g} counts per million in a group; lower min_cpm=.")
     return list(dict.fromkeys(chosen))
-
-
-def standing_out(means: pd.DataFrame, group: str, min_cpm: float = 100.0) -> pd.Series:
-    """By how much miRNAs exceed the mean of the other groups, those that do and are abundant, largest first."""
-    excess = means.loc[group] - means.drop(index=group).mean()
-    chosen = excess[(means.loc[group] >= np.log1p(min_cpm)) & (excess > 0)]
-    return chosen.sort_values(ascending=False, kind="stable")

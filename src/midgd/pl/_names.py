@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from midgd.pl._figure import scale, small
+from midgd.pl.figure import scale, small
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

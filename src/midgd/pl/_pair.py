@@ -9,12 +9,13 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from midgd.metrics import per_feature_correlation
-from midgd.pl._figure import BLUE, COLUMN, GREY, PALETTE, drawing, finish, new_figure, scale, small
-from midgd.pl._values import groups, outside, result_of
+from midgd.pl.figure import BLUE, COLUMN, GREY, PALETTE, drawing, finish, new_figure, scale, small
+from midgd.pl.values import groups, outside, result_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# Counts per 10,000, as scanpy.pp.normalize_total is mostly used for cells.
 _PER = 10_000.0
 
 

@@ -8,12 +8,12 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
+from midgd.adata.results import latent_key
 from midgd.infer.centres import KindMap, kind_centres
-from midgd.pl._figure import GREY, PAGE, PALE, PALETTE, drawing, finish, new_figure, scale, small
 from midgd.pl._names import name_points
-from midgd.pl._values import column, nearest_column, outside
+from midgd.pl.figure import GREY, PAGE, PALE, PALETTE, drawing, finish, new_figure, scale, small
+from midgd.pl.values import column, nearest_column, outside
 from midgd.reference import Reference, load
-from midgd.tl._results import latent_key
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

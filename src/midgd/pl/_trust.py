@@ -9,14 +9,15 @@ import pandas as pd
 from anndata import AnnData
 
 from midgd.infer.domain import OUTSIDE
-from midgd.pl._figure import BLUE, GREY, PAGE, PALE, VERMILION, drawing, finish, new_figure, scale, small
 from midgd.pl._names import name_points
-from midgd.pl._values import accuracy, column, nearest_column, probability_column, result_of, score
+from midgd.pl.figure import BLUE, GREY, PAGE, PALE, VERMILION, drawing, finish, new_figure, scale, small
+from midgd.pl.values import accuracy, column, nearest_column, probability_column, result_of, score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _ROW, _LEAST = 4.2, 52.0  # mm: a kind, and the whole figure
+# Part of a row over which points are scattered, so that rows stay apart.
 _JITTER = 0.28
 
 

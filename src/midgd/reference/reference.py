@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +18,34 @@ from midgd.nn import Decoder, GaussianMixture, KindExperts, LatentEncoder, Profi
 Card = dict[str, Any]
 
 # In 2,438 samples of TCGA the arms of a stem-loop together have 1.00 (median) to 1.05 times its counts per million.
-NOISE = 1.05
+ALLOWED_EXCESS = 1.05
+
+
+def minimal_card(name: str, genes: Iterable[str], mirnas: Iterable[str]) -> Card:
+    """The least that a card says: no ids of genes, no accessions of miRNAs.
+
+    Parameters
+    ----------
+    name
+        Name of the reference.
+    genes, mirnas
+        Symbols of the genes and names of the miRNAs, in the order of the model's outputs.
+
+    Returns
+    -------
+    The card of a :class:`Reference`.
+
+    Examples
+    --------
+    >>> minimal_card("mine", ["TP53"], ["hsa-mir-21"])["mirnas"]
+    {'name': ['hsa-mir-21'], 'accession': ['']}
+    """
+    symbols, names = list(genes), list(mirnas)
+    return {
+        "name": name,
+        "genes": {"symbol": symbols, "ensembl": [""] * len(symbols)},
+        "mirnas": {"name": names, "accession": [""] * len(names)},
+    }
 
 
 @dataclass(frozen=True)
@@ -42,23 +70,53 @@ class Arms:
         return int(self.mature.max()) + 1
 
     def matrix(self, n_stem_loops: int) -> sparse.csr_matrix:
-        """Fractions as a sparse matrix (n_stem_loops, n_mature)."""
+        """Fractions as a sparse matrix (n_stem_loops, n_mature).
+
+        Parameters
+        ----------
+        n_stem_loops
+            Number of stem-loops of the reference.
+
+        Returns
+        -------
+        Fractions as a sparse matrix (n_stem_loops, n_mature).
+        """
         shape = (n_stem_loops, self.n_mature)
         return sparse.csr_matrix((self.fraction, (self.stem_loop, self.mature)), shape=shape)
 
     def of(self, stem_loops: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Shares of mature miRNAs (n, n_mature) that go with shares of stem-loops (n, n_stem_loops) on the whole."""
+        """Shares of mature miRNAs that go with shares of stem-loops on the whole.
+
+        Parameters
+        ----------
+        stem_loops
+            (n, n_stem_loops) shares.
+
+        Returns
+        -------
+        (n, n_mature) shares.
+        """
         return np.asarray(stem_loops @ self.matrix(stem_loops.shape[1]), dtype=np.float32)
 
     def bound(self, matures: NDArray[np.float32], stem_loops: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Shares of mature miRNAs, lowered where the arms of a stem-loop would exceed it by more than :data:`NOISE`.
+        """Shares of mature miRNAs, lowered where the arms of a stem-loop would exceed it.
 
-        A mature miRNA of several stem-loops comes from each in proportion to what each has of it on the whole.
+        They may exceed it by :data:`ALLOWED_EXCESS`. A mature miRNA of several stem-loops comes from each in
+        proportion to what each has of it on the whole.
+
+        Parameters
+        ----------
+        matures, stem_loops
+            (n, n_mature) and (n, n_stem_loops) shares.
+
+        Returns
+        -------
+        (n, n_mature) shares.
         """
         matrix = self.matrix(stem_loops.shape[1])
         relative = matures / np.maximum(stem_loops @ matrix, 1e-12)
         used = np.asarray(relative @ matrix.T)
-        allowed = np.minimum(1.0, NOISE / np.maximum(used, 1e-12))
+        allowed = np.minimum(1.0, ALLOWED_EXCESS / np.maximum(used, 1e-12))
         return np.asarray(relative * ((stem_loops * allowed) @ matrix), dtype=np.float32)
 
 
@@ -180,7 +238,17 @@ class Reference:
         return ("mature", own) if self.arms is not None else (own,)
 
     def mirna_table(self, level: str) -> dict[str, list[str]]:
-        """``{"name": [...], "accession": [...]}`` of a level, in the order of the output."""
+        """``{"name": [...], "accession": [...]}`` of a level, in the order of the output.
+
+        Parameters
+        ----------
+        level
+            ``"mature"`` or ``"stem-loop"``, one of :attr:`levels`.
+
+        Returns
+        -------
+        ``"name"`` and ``"accession"``, a list each.
+        """
         table = self._table(level)
         return {"name": list(table["name"]), "accession": list(table["accession"])}
 
@@ -190,7 +258,17 @@ class Reference:
         return dict(self.card["matures" if self.arms is not None and level == "mature" else "mirnas"])
 
     def outputs(self, level: str) -> slice:
-        """Which of the outputs of a prediction are miRNAs of a level: stem-loops come first, then mature miRNAs."""
+        """Which of the outputs of a prediction are miRNAs of a level: stem-loops come first, then mature miRNAs.
+
+        Parameters
+        ----------
+        level
+            ``"mature"`` or ``"stem-loop"``, one of :attr:`levels`.
+
+        Returns
+        -------
+        Columns of the output of the readout.
+        """
         n_first = len(self.card["mirnas"]["name"])
         return slice(n_first, None) if self.arms is not None and level == "mature" else slice(0, n_first)
 
@@ -198,12 +276,31 @@ class Reference:
         """Held-out Spearman correlation of every miRNA of a level by depth, NaN where too few samples had it.
 
         Empty if the card has none.
+
+        Parameters
+        ----------
+        level
+            ``"mature"`` or ``"stem-loop"``, one of :attr:`levels`.
+
+        Returns
+        -------
+        Name of a depth to correlations (n_mirnas,).
         """
         by_depth = self.card.get("accuracy", {}).get("per_mirna", {}).get(level, {})
         return {depth: np.array(values, dtype=np.float32) for depth, values in by_depth.items()}
 
     def mirnas(self, level: str) -> MirnaVocabulary:
-        """Names of the miRNAs of a level, with their former names."""
+        """Names of the miRNAs of a level, with their former names.
+
+        Parameters
+        ----------
+        level
+            ``"mature"`` or ``"stem-loop"``, one of :attr:`levels`.
+
+        Returns
+        -------
+        Names that can be matched.
+        """
         table = self._table(level)
         return MirnaVocabulary(tuple(table["name"]), tuple(table["accession"]), table.get("aliases", {}))
 
@@ -214,6 +311,10 @@ class Reference:
         ----------
         path
             The folder. One that already holds a reference is replaced, as a whole; any other folder is refused.
+
+        Returns
+        -------
+        The folder.
         """
         from midgd.reference.store import save
 
@@ -222,15 +323,45 @@ class Reference:
     def push_to_hub(
         self, repo_id: str, *, private: bool | None = None, message: str | None = None, token: str | None = None
     ) -> str:
-        """Upload to the Hugging Face hub, see :func:`midgd.reference.push_to_hub`."""
-        from midgd.reference.share import push_to_hub
+        """Upload to the Hugging Face hub, see :func:`midgd.reference.push_to_hub`.
+
+        Parameters
+        ----------
+        repo_id
+            Name of the repository, ``"user/name"``.
+        private
+            Whether a new repository is private; None leaves it to the settings of the owner.
+        message
+            Message of the commit; default: name and version of the reference.
+        token
+            Token of the hub; None takes the one of this machine.
+
+        Returns
+        -------
+        The address of the commit.
+        """
+        from midgd.reference.remote import push_to_hub
 
         return push_to_hub(self, repo_id, private=private, message=message, token=token)
 
     @staticmethod
     def pull(repo_id: str, *, revision: str | None = None, token: str | None = None) -> Reference:
-        """Load from the Hugging Face hub, see :func:`midgd.reference.pull`."""
-        from midgd.reference.share import pull
+        """Load from the Hugging Face hub, see :func:`midgd.reference.pull`.
+
+        Parameters
+        ----------
+        repo_id
+            Name of the repository, ``"user/name"``.
+        revision
+            Branch, tag or commit; None for the newest.
+        token
+            Token of the hub; None takes the one of this machine.
+
+        Returns
+        -------
+        The reference.
+        """
+        from midgd.reference.remote import pull
 
         return pull(repo_id, revision=revision, token=token)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from midgd.reference.reference import Reference
-from midgd.reference.share import is_url, load_url
+from midgd.reference.remote import is_url, load_url
 from midgd.reference.store import CARD, read, read_card
 from midgd.settings import logger, settings
 

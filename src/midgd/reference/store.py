@@ -51,6 +51,10 @@ def save(reference: Reference, path: Path, *, overwrite: bool = True) -> Path:
     overwrite
         Replace a reference that is there.
 
+    Returns
+    -------
+    The folder.
+
     Raises
     ------
     FileExistsError
@@ -115,7 +119,17 @@ def _replace(folder: Path, files: dict[str, bytes]) -> None:
 
 
 def identity(card: Card) -> str:
-    """Checksum of everything that a card says, and through ``weights_sha256`` of the weights."""
+    """Checksum of everything that a card says, and through ``weights_sha256`` of the weights.
+
+    Parameters
+    ----------
+    card
+        The card of a reference.
+
+    Returns
+    -------
+    SHA-256 in hexadecimal digits.
+    """
     said = {name: value for name, value in card.items() if name != "sha256"}
     return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
@@ -123,6 +137,15 @@ def identity(card: Card) -> str:
 @apart
 def read(path: Path) -> Reference:
     """Read a reference folder.
+
+    Parameters
+    ----------
+    path
+        Folder with the two files of a reference.
+
+    Returns
+    -------
+    The reference.
 
     Raises
     ------
@@ -209,6 +232,13 @@ def _read_header(file: BinaryIO) -> Shapes:
 
 def read_card(path: Path, name: str = CARD) -> Card:
     """Read and check the card in a folder, without the weights.
+
+    Parameters
+    ----------
+    path
+        Folder of the reference.
+    name
+        Name of the file.
 
     Returns
     -------

@@ -10,8 +10,8 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from midgd.data import CountCheck, RowSource, read_counts
-from midgd.pl._values import BULK, POOR, SHALLOW, nearest_column, outside, probability_column, score
+from midgd.counts import CountCheck, RowSource, read_counts
+from midgd.pl.values import BULK, POOR, SHALLOW, nearest_column, outside, probability_column, score
 
 GOOD = 0.6  # held-out correlation from which a miRNA follows well from mRNA
 

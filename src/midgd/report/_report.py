@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from anndata import AnnData
 
-from midgd.pl._values import column, result_of
+from midgd.adata.results import is_result
+from midgd.pl.values import column, result_of
 from midgd.report import _facts, _sections
 from midgd.report._page import page
-from midgd.tl._results import is_result
 
 
 def report(adata: AnnData, *, groupby: str | None = None, key: str = "mirna", title: str = "Inferred miRNA") -> str:

@@ -13,15 +13,18 @@ from numpy.typing import NDArray
 from midgd import pl
 from midgd._text import one_line
 from midgd.infer.domain import OUTSIDE
-from midgd.pl._figure import BLUE, COLUMN, drawing, new_figure
-from midgd.pl._matrix import standing_out
-from midgd.pl._values import accuracy, group_means, groups, outside, trust
+from midgd.pl.figure import BLUE, COLUMN, drawing, new_figure
+from midgd.pl.values import accuracy, group_means, groups, outside, standing_out, trust
 from midgd.report import _facts
 from midgd.report._page import figure, listed, notes, paragraph, percent, table
 
+# What the first section warns of: part of the genes found, counts of a cell, part of the cells outside the domain,
+# probability of the nearest kind.
 _FEW_GENES, _FEW_COUNTS, _MANY_OUTSIDE, _UNSURE = 0.3, 500, 0.1, 0.5
 _GROUP = "midgd report: group"
+# Rows of the tables and columns of the picture: what fits on a page.
 _N_KINDS, _N_TOP, _N_ABUNDANT, _MOST_GROUPS = 15, 5, 20, 30
+# Above it only 1, 10, 100, ... are labelled.
 _MOST_TICKS = 7
 LIMITS = (
     "The values are predictions. They say which miRNAs go with such mRNA in the samples that the reference was trained"

@@ -45,10 +45,10 @@ class Process:
     scale: Floats
     mean: Floats
 
-    def predict(
-        self, at: Floats, where: Floats, values: Floats, noise: Floats, nearest: int = NEAREST
-    ) -> tuple[Floats, Floats]:
-        """Expected values of the map and their variances, (m, c) each, from the nearest places.
+    def predict(self, at: Floats, where: Floats, values: Floats, noise: Floats) -> tuple[Floats, Floats]:
+        """Expected values of the map and their variances, (m, c) each, from the :data:`NEAREST` places.
+
+        Exact where there are no more places.
 
         Parameters
         ----------
@@ -56,10 +56,8 @@ class Process:
             (m, 2) where the map is wanted.
         where, values, noise
             (n, 2), (n, c) and (n,): what is known, as :func:`fit_process` got it.
-        nearest
-            Places that each prediction takes; exact where there are no more.
         """
-        found = KDTree(where).query(at, k=min(nearest, len(where)))[1].reshape(len(at), -1)
+        found = KDTree(where).query(at, k=min(NEAREST, len(where)))[1].reshape(len(at), -1)
         mean, variance = np.empty((2, len(at), values.shape[1]))
         for i, near in enumerate(found):
             weight = 1.0 / np.sqrt(noise[near])
@@ -110,8 +108,8 @@ def tiles(where: Floats) -> list[NDArray[np.int64]]:
         if len(part) <= TILE:
             done.append(part)
             continue
-        wide = int(np.ptp(where[part], axis=0).argmax())
-        order = part[np.lexsort((where[part, 1 - wide], where[part, wide]))]
+        longer = int(np.ptp(where[part], axis=0).argmax())
+        order = part[np.lexsort((where[part, 1 - longer], where[part, longer]))]
         parts += [order[: len(order) // 2], order[len(order) // 2 :]]
     return done
 

@@ -5,9 +5,10 @@ from numpy.typing import NDArray
 
 from midgd.spatial.process import Floats, Process, fit_process
 
+# Principal components that are smoothed; chosen by hand.
 COMPONENTS = 30
-# Molecules at which the variance of inferred log CPM is half of that of an empty spot. Measured by thinning the counts
-# of five breast sections into halves: 110 / (molecules + 1,000) from 200 to 9,000 molecules, means over miRNAs.
+# Molecules at which the variance of inferred log CPM is half of that of an empty spot. Measured by downsampling the
+# counts of five breast sections into halves: 110 / (molecules + 1,000) from 200 to 9,000 molecules, means over miRNAs.
 HALF = 1_000.0
 
 

@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
-from midgd.get._holder import holder
+from midgd.adata.holder import holder
+from midgd.adata.obs import column, labels
 from midgd.settings import logger
 from midgd.tl._association import with_category, with_number, with_survival
 from midgd.tl._replicates import benjamini_hochberg
-from midgd.tl._values import column, labels, log_values, optional
+from midgd.tl._values import log_values, optional
 
 if TYPE_CHECKING:
     from mudata import MuData

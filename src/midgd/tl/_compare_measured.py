@@ -8,7 +8,8 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from midgd.get._holder import holder
+from midgd.adata.holder import holder
+from midgd.adata.obs import labels
 from midgd.metrics import (
     fold_difference_correlation,
     log1p_cpm,
@@ -18,7 +19,7 @@ from midgd.metrics import (
 )
 from midgd.settings import logger
 from midgd.tl._names import find_mirnas
-from midgd.tl._values import labels, log_values
+from midgd.tl._values import log_values
 
 if TYPE_CHECKING:
     from mudata import MuData

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from itertools import chain
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +10,7 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from midgd.data import CountView, read_counts
-from midgd.features import align_genes
-from midgd.infer import InferenceOptions, Prediction, Predictor
-from midgd.infer.domain import OUTSIDE
-from midgd.infer.predict import in_units, sample_kind_of
-from midgd.reference import Reference, load
-from midgd.settings import logger
-from midgd.tl._modality import is_mudata, mrna_of
-from midgd.tl._output import PartialOutput
-from midgd.tl._results import (
+from midgd.adata.results import (
     Details,
     check_key,
     judged_as,
@@ -31,13 +21,21 @@ from midgd.tl._results import (
     result_uns,
     write_obsm,
 )
-from midgd.tl._stream import Groups, pick_device, predict_groups, stream
+from midgd.adata.stream import Groups, pick_device, predict_groups, stream
+from midgd.counts import CountView, read_counts
+from midgd.features import align_genes
+from midgd.infer import InferenceOptions, Prediction, Predictor
+from midgd.infer.predict import in_units
+from midgd.reference import Reference, load
+from midgd.tl._judge import judge, warn_of_rows
+from midgd.tl._modality import is_mudata, mrna_of
+from midgd.tl._output import PartialOutput
+from midgd.tl._to_file import fill, made_with, obs_of
 
 if TYPE_CHECKING:
     from mudata import MuData
 
 SAMPLE_KINDS = ("auto", "cell", "tissue")
-FIRST_ROWS = 256  # by which "auto" decides
 
 
 def infer_mirna(
@@ -166,12 +164,12 @@ def infer_mirna(
     >>> midgd.tl.infer_mirna(adata, uncertainty=True)  # doctest: +SKIP
     >>> adata.obsm["mirna"]["hsa-miR-223-3p"].groupby(adata.obs["bulk_labels"]).mean()  # doctest: +SKIP
     """
+    # What is asked for; a wrong word must fail before the work, not after.
     model = load(reference)
-    table = model.mirna_table(level)
-    in_units(np.zeros((0, 0), np.float32), units)  # an unknown unit must fail before the work, not after
-    _check_exclusive(groupby, copy, output)
-    _check_sample_kind(sample_kind)
+    names = model.mirna_table(level)["name"]
+    _check_arguments(units, groupby, copy, output, sample_kind)
     check_key(key_added)
+    # Where the counts are, and where the answer goes.
     copied = None
     if is_mudata(adata):
         whole, adata = mrna_of(adata, modality, copy)
@@ -180,73 +178,50 @@ def infer_mirna(
         raise ValueError(f"modality={modality!r} is for MuData, not for {type(adata).__name__}.")
     view = read_counts(adata, layer=layer, use_raw=use_raw, gene_symbols=gene_symbols, counts=counts)
     _check_target(adata, copy, output)
-    groups = None if groupby is None else Groups.from_obs(_obs(adata), groupby)
+    groups = _groups(adata, groupby)
+    # Its columns become the genes of the reference.
     alignment = align_genes(view.gene_names, model.genes, view.annotation)
     alignment.report.log()
+    # Latents and miRNAs, a chunk of rows at a time.
     options = None if refine is None else InferenceOptions(max_steps=refine)
     predictor = Predictor(model, alignment.present, device=pick_device(device), options=options)
     params = {"level": level, "units": units, "layer": layer, "use_raw": use_raw, "groupby": groupby, "refine": refine}
     params |= {"counts": counts, "sample_kind": sample_kind}
-    predictions: Iterator[Prediction]
+    uns = provenance(model, alignment.report, level, params)
+    rows = partial(stream, view, alignment, predictor, batch_size=batch_size)
+    answer = partial(result_arrays, model, level=level, units=units, with_sd=uncertainty)
     if output is not None:
-        uns = provenance(model, alignment.report, level, params)
-        with PartialOutput(Path(output), _made_with(view, uns, uncertainty), len(view.obs_names)) as file:
-            predictions = (p for *_, p in stream(view, alignment, predictor, batch_size=batch_size, first=file.n_done))
-            # A run that goes on must judge as it began.
-            kind, predictions = _judge(model, predictions, file.decided.get("sample_kind", sample_kind))
-            file.decided["sample_kind"] = kind
-            uns |= judged_as(model, kind)
-            n_empty = 0
-            for part in predictions:
-                file.append(result_arrays(model, part, level, units, uncertainty, kind))
-                n_empty += int((part.evidence == 0).sum())
-            _warn_of_empty(n_empty, "cells")
-            _warn_of_strangers(file.columns["ood"], "cells")
-            obs = _obs_with(adata, view, obs_columns(file.columns, uns, key_added))
-            file.finish(obs, mirna_var(table["name"], uns), result_uns(key_added, uns))
+        with PartialOutput(Path(output), made_with(view, uns, uncertainty), len(view.obs_names)) as file:
+            uns |= fill(file, rows, answer, model, sample_kind)
+            obs = obs_of(adata, view).assign(**obs_columns(file.columns, uns, key_added))
+            file.finish(obs, mirna_var(names, uns), result_uns(key_added, uns))
         return None
-    if groups is None:
-        predictions = (part for *_, part in stream(view, alignment, predictor, batch_size=batch_size))
-    else:
-        predictions = iter([predict_groups(view, alignment, predictor, groups, batch_size=batch_size)])
-    kind, predictions = _judge(model, predictions, sample_kind)
-    uns = provenance(model, alignment.report, level, params) | judged_as(model, kind)
-    # Level by level a chunk at a time: a prediction has the outputs of all levels.
-    parts = [(result_arrays(model, part, level, units, uncertainty, kind), part.evidence == 0) for part in predictions]
-    arrays = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
-    _warn_of_empty(sum(int(empty.sum()) for _, empty in parts), groupby or "cells")
-    _warn_of_strangers(arrays["ood"], "groups" if groups is not None else "cells")
+    predictions: Iterator[Prediction] = (part for *_, part in rows())
     if groups is not None:
-        uns["groups"] = pd.DataFrame(arrays["values"], index=groups.names.astype(str), columns=table["name"])
+        predictions = iter([predict_groups(view, alignment, predictor, groups, batch_size=batch_size)])
+    # By whose errors they are judged: those of cells or of tissues.
+    kind, predictions = judge(model, predictions, sample_kind)
+    uns |= judged_as(model, kind)
+    # Level by level a chunk at a time: a prediction has the outputs of all levels.
+    parts = [(answer(part, sample_kind=kind), int((part.evidence == 0).sum())) for part in predictions]
+    arrays = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
+    warn_of_rows(sum(n for _, n in parts), arrays["ood"], groupby)
+    # Into the object of the user, which is unchanged until here.
+    if groups is not None:
+        uns["groups"] = pd.DataFrame(arrays["values"], index=groups.names.astype(str), columns=names)
         arrays = {name: values[groups.codes] for name, values in arrays.items()}
-    written = _write(adata, view, arrays, table["name"], uns, key_added, copy)
+    written = _write(adata, view, arrays, names, uns, key_added, copy)
     return written if copied is None else copied
 
 
-def _check_sample_kind(sample_kind: str) -> None:
-    if sample_kind not in SAMPLE_KINDS:
-        raise ValueError(f"sample_kind={sample_kind!r} is unknown; choose among {SAMPLE_KINDS}.")
-
-
-def _judge(model: Reference, parts: Iterator[Prediction], asked: str) -> tuple[str, Iterator[Prediction]]:
-    """What the rows are, as asked or by the first of them, and all the parts."""
-    if asked != "auto":
-        return asked, parts
-    seen, n = [], 0
-    for part in parts:
-        seen.append(part)
-        n += len(part)
-        if n >= FIRST_ROWS:
-            break
-    kind = sample_kind_of(model, Prediction.concatenate(seen)[:FIRST_ROWS]) if seen else "tissue"
-    return kind, chain(seen, parts)
-
-
-def _check_exclusive(groupby: str | None, copy: bool, output: str | Path | None) -> None:
+def _check_arguments(units: str, groupby: str | None, copy: bool, output: str | Path | None, sample_kind: str) -> None:
+    in_units(np.zeros((0, 0), np.float32), units)
     if output is not None and groupby is not None:
         raise ValueError("output= writes one row per cell; groups are few: leave it out, their table is in uns.")
     if output is not None and copy:
         raise ValueError("output= writes to a file and copy=True returns a copy: choose one.")
+    if sample_kind not in SAMPLE_KINDS:
+        raise ValueError(f"sample_kind={sample_kind!r} is unknown; choose among {SAMPLE_KINDS}.")
 
 
 def _check_target(adata: AnnData | pd.DataFrame, copy: bool, output: str | Path | None) -> None:
@@ -256,45 +231,12 @@ def _check_target(adata: AnnData | pd.DataFrame, copy: bool, output: str | Path 
         raise ValueError(f"{what}: call its to_memory() first, or write the results to a file with output=.")
 
 
-def _obs_with(data: AnnData | pd.DataFrame, view: CountView, columns: dict[str, Any]) -> pd.DataFrame:
-    """The user's obs and more columns; of a lazily read AnnData, obs is still in its file."""
-    obs = data.obs if isinstance(data, AnnData) else pd.DataFrame(index=view.obs_names)
-    obs = obs if isinstance(obs, pd.DataFrame) else obs.to_memory()
-    return obs.assign(**columns)
-
-
-def _warn_of_empty(n: int, what: str) -> None:
-    if n:
-        logger.warning("%d %s without counts: the value is the prior's, the ood score 1", n, what)
-
-
-def _warn_of_strangers(ood: NDArray[np.float32], what: str) -> None:
-    outside = float((ood > OUTSIDE).mean()) if len(ood) else 0.0
-    if outside > 0.5:
-        logger.warning(
-            "%.0f %% of the %s are not like the samples that the reference knows (out-of-domain score above %s):"
-            " do not rely on their miRNAs",
-            100.0 * outside,
-            what,
-            OUTSIDE,
-        )
-
-
-def _made_with(view: CountView, uns: dict[str, Any], uncertainty: bool) -> dict[str, Any]:
-    """What a run that goes on must share with the one that was interrupted."""
-    names = (view.gene_names, view.obs_names)
-    return {
-        "params": uns["params"] | {"uncertainty": uncertainty},
-        "reference": uns["reference"],
-        "names": [hashlib.sha256("\n".join(map(str, part)).encode()).hexdigest() for part in names],
-        "shape": list(view.matrix.shape),
-    }
-
-
-def _obs(data: AnnData | pd.DataFrame) -> pd.DataFrame:
-    if not isinstance(data, AnnData):
+def _groups(adata: AnnData | pd.DataFrame, groupby: str | None) -> Groups | None:
+    if groupby is None:
+        return None
+    if not isinstance(adata, AnnData):
         raise TypeError("groupby= names a column of adata.obs and needs AnnData; sum the rows of a DataFrame yourself.")
-    return data.obs
+    return Groups.from_obs(adata.obs, groupby)
 
 
 def _write(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from anndata import AnnData
 
-from midgd.data import rna_modality
+from midgd.counts import rna_modality
 
 if TYPE_CHECKING:
     from mudata import MuData

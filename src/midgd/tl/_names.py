@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from midgd.features.mirna import MirnaVocabulary, normalise_mirna_name
+from midgd.features.mirna import ARM, MirnaVocabulary, normalise_mirna_name
 
 
 def find_mirnas(names: Sequence[object], mirnas: AnnData, key: str) -> NDArray[np.int64]:
@@ -26,7 +25,7 @@ def find_mirnas(names: Sequence[object], mirnas: AnnData, key: str) -> NDArray[n
         found = MirnaVocabulary(own, accessions, _aliases(mirnas.uns.get(key, {}))).match(names)
     arms: dict[str, list[int]] = {}
     for position, name in enumerate(own):
-        arms.setdefault(re.sub(r"-[35]p$", "", name), []).append(position)
+        arms.setdefault(ARM.sub("", name), []).append(position)
     for i in np.flatnonzero(found < 0):
         stem = normalise_mirna_name(str(names[int(i)]))
         only = arms.get(stem, []) if stem.startswith(("hsa-miR-", "hsa-let-")) else []

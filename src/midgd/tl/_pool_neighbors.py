@@ -7,11 +7,12 @@ from anndata import AnnData
 from numpy.typing import NDArray
 from scipy import sparse
 
-from midgd.data import check_counts, is_dask, read_counts
+from midgd.adata.obs import labels
+from midgd.adata.results import check_key
+from midgd.counts import check_counts, is_dask, read_counts
 from midgd.settings import logger
-from midgd.tl._results import check_key
-from midgd.tl._values import labels
 
+# Principal components by which neighbours are found; chosen by hand.
 N_COMPONENTS = 30
 
 

@@ -7,11 +7,12 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from midgd.get._holder import holder
+from midgd.adata.holder import holder
+from midgd.adata.obs import labels
+from midgd.adata.results import check_key
 from midgd.settings import logger
 from midgd.tl._replicates import METHODS, Difference, Replicates, benjamini_hochberg, difference
-from midgd.tl._results import check_key
-from midgd.tl._values import labels, log_values
+from midgd.tl._values import log_values
 
 if TYPE_CHECKING:
     from mudata import MuData

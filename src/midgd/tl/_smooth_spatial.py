@@ -7,14 +7,15 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from midgd.data import check_counts, is_dask, read_counts
+from midgd.adata.obs import column, labels
+from midgd.adata.results import SCORE, check_key, is_result
+from midgd.counts import check_counts, is_dask, read_counts
 from midgd.infer.predict import in_units
 from midgd.nn.readout import MILLION
-from midgd.pl._spatial import coordinates, spacing
 from midgd.settings import logger
 from midgd.spatial import Process, smooth_map
-from midgd.tl._results import SCORE, check_key, is_result
-from midgd.tl._values import column, labels, log_values
+from midgd.spatial.spots import coordinates, spacing
+from midgd.tl._values import log_values
 
 FEWEST = 10  # spots of a section
 

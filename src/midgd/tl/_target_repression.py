@@ -8,8 +8,8 @@ from anndata import AnnData
 from numpy.typing import NDArray
 from scipy import sparse
 
-from midgd.data import is_dask, read_counts
-from midgd.get._holder import holder
+from midgd.adata.holder import holder
+from midgd.counts import is_dask, read_counts
 from midgd.metrics import per_feature_correlation
 from midgd.settings import logger
 from midgd.tl._names import find_mirnas

@@ -31,7 +31,7 @@ def read_net(net: pd.DataFrame | None) -> pd.DataFrame:
 
 
 def _omnipath() -> pd.DataFrame:
-    from midgd.datasets._fetch import fetch
+    from midgd.download.fetch import fetch
 
     try:
         path = fetch(OMNIPATH, known_hash=None, folder=settings.data_dir, fname=FILE)

@@ -11,14 +11,15 @@ from scipy.optimize import minimize
 
 from midgd.infer.domain import Signs
 from midgd.infer.predict import Prediction, Predictor, in_units
-from midgd.infer.uncertainty import LEVELS, conditions, expected_sd
+from midgd.infer.uncertainty import TAIL_PARTS, conditions, expected_sd
 from midgd.reference.reference import Calibration, Reference
-from midgd.train.initialise import log1p_cpm
+from midgd.train.downsampling import downsample
 from midgd.train.mosaic import Mosaic
-from midgd.train.thinning import thin
 
 Floats = NDArray[np.float32]
+# Counts at which errors are measured: as sequenced, then down to where nothing is left to tell.
 DEPTHS = (None, 100_000.0, 10_000.0, 3_000.0, 1_000.0, 300.0, 100.0, 30.0, 10.0, 3.0)
+# Samples that must have measured a miRNA for an error of its own.
 MIN_MEASURED = 10
 # Part of the weight that strangers have together. Users have known kinds and unknown ones; too narrow is the worse
 # fault of an interval.
@@ -40,7 +41,7 @@ class HeldOut:
     mosaic
         Samples with both modalities, and with ``"mature"`` if the reference has that level.
     depths
-        Expected libraries that the samples are thinned to; None is as measured.
+        Expected libraries that the samples are downsampled to; None is as measured.
     strangers
         Whether the model has not seen their kinds or cohorts either. Those tell errors, not what is usual.
     """
@@ -80,7 +81,11 @@ def calibrate(*held_out: HeldOut, seed: int = 0) -> Calibration:
     held_out
         At least one set that is not of strangers; its depths become those of the calibration.
     seed
-        Of the thinning.
+        Of the downsampling.
+
+    Returns
+    -------
+    The calibration, as a reference keeps it.
     """
     rng = np.random.default_rng(seed)
     groups = [answered(own, depth, rng) for own in held_out for depth in own.depths]
@@ -100,11 +105,25 @@ def calibrate(*held_out: HeldOut, seed: int = 0) -> Calibration:
 
 
 def answered(held_out: HeldOut, depth: float | None, rng: np.random.Generator) -> Answered:
-    """What a model says of held-out samples thinned to a depth, and how wrong that is."""
+    """What a model says of held-out samples downsampled to a depth, and how wrong that is.
+
+    Parameters
+    ----------
+    held_out
+        A model and samples that it has not seen.
+    depth
+        Expected total of the mRNA counts of a sample; None is as measured.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    Predictions and errors of the samples that have mRNA and miRNA.
+    """
     mosaic = held_out.mosaic
     paired = mosaic.take(mosaic["mrna"].present & mosaic["mirna"].present)
     levels = [paired["mirna"]] if held_out.reference.arms is None else [paired["mirna"], paired["mature"]]
-    truth, measured = np.hstack([log1p_cpm(m) for m in levels]), np.hstack([m.measured for m in levels])
+    truth, measured = np.hstack([m.log_cpm for m in levels]), np.hstack([m.measured for m in levels])
     prediction = predict_held_out(held_out.reference, paired, depth, rng)
     error = np.where(measured, in_units(prediction.share, "log1p_cpm") - truth, np.nan)
     return Answered(prediction, error.astype(np.float32), held_out.strangers)
@@ -167,7 +186,7 @@ def _mean_square(calibration: Calibration, group: Answered) -> NDArray[np.float6
 
 
 def _tails(calibration: Calibration, groups: Sequence[Answered]) -> Floats:
-    """Standard deviations that hold the part :data:`~midgd.infer.uncertainty.LEVELS` of all errors."""
+    """Standard deviations that hold the part :data:`~midgd.infer.uncertainty.TAIL_PARTS` of all errors."""
     deviations, weights = [], []
     for group, weight in zip(groups, _weights(groups), strict=True):
         sd = expected_sd(calibration, group.signs, group.evidence)
@@ -176,18 +195,34 @@ def _tails(calibration: Calibration, groups: Sequence[Answered]) -> Floats:
         weights.append(np.full(len(own), weight * len(group.error) / max(len(own), 1)))
     order = np.argsort(np.concatenate(deviations))
     below = np.cumsum(np.concatenate(weights)[order])
-    positions = np.searchsorted(below, np.array(LEVELS) * below[-1])
+    positions = np.searchsorted(below, np.array(TAIL_PARTS) * below[-1])
     return np.concatenate(deviations)[order][np.minimum(positions, len(order) - 1)].astype(np.float32)
 
 
 def predict_held_out(
     reference: Reference, mosaic: Mosaic, depth: float | None, generator: np.random.Generator
 ) -> Prediction:
-    """Predictions of the samples of a mosaic, thinned to a depth, from the genes that each measured."""
+    """Predictions of the samples of a mosaic, downsampled to a depth, from the genes that each measured.
+
+    Parameters
+    ----------
+    reference
+        The model.
+    mosaic
+        Samples with ``"mrna"``.
+    depth
+        Expected total of the mRNA counts of a sample; None is as measured.
+    generator
+        Source of randomness of the downsampling.
+
+    Returns
+    -------
+    Predictions in the order of the samples.
+    """
     mrna = mosaic["mrna"]
     parts, order = [], []
     for rows, genes in mrna.groups(np.arange(len(mosaic))):
-        counts = thin(mrna.counts[np.ix_(rows, genes)], depth, generator)
+        counts = downsample(mrna.counts[np.ix_(rows, genes)], depth, generator)
         parts.append(Predictor(reference, genes)(counts))
         order.append(rows)
     stacked, back = Prediction.concatenate(parts), np.argsort(np.concatenate(order))

@@ -27,6 +27,7 @@ SOFTEN = 5e-6
 STRENGTH = (0.3, 1.3)
 # Standard deviation of the log of the molecules of a droplet around what was asked for.
 SPREAD = 0.4
+# Molecules of a mixture: from a spot or cell to a deep spot.
 MIXTURE_MOLECULES = (600.0, 30_000.0)
 
 
@@ -63,6 +64,17 @@ def droplet_shifts(mrna: Modality, labels: SampleLabels) -> dict[str, Floats]:
     """Log ratio of droplets to bulk by single-cell study, (G,) each; 0 for genes that nothing is known of.
 
     Studies without a kind that has a pure bulk profile are left out.
+
+    Parameters
+    ----------
+    mrna
+        Samples, of which some are averages of the droplets of a single-cell study.
+    labels
+        What the samples are.
+
+    Returns
+    -------
+    Study to natural log ratios, (G,).
     """
     share, measured = _shares(mrna), mrna.measured
     found = {}
@@ -83,7 +95,19 @@ def droplet_shifts(mrna: Modality, labels: SampleLabels) -> dict[str, Floats]:
 
 
 def completed(mrna: Modality, profile: Floats) -> Floats:
-    """Shares over all genes, (n, G): as measured, and the rest after denoised profiles (n, G) of log1p CPM."""
+    """Shares over all genes: as measured, and the rest after denoised profiles.
+
+    Parameters
+    ----------
+    mrna
+        Samples that may lack genes.
+    profile
+        (n, G) denoised profiles of log1p CPM.
+
+    Returns
+    -------
+    (n, G) shares.
+    """
     rate = np.expm1(profile)
     rate /= rate.sum(1, keepdims=True)
     counts = np.where(mrna.measured, mrna.counts, 0.0)
@@ -93,7 +117,23 @@ def completed(mrna: Modality, profile: Floats) -> Floats:
 
 
 def shifted(rate: Floats, is_droplet: NDArray[np.bool_], shifts: dict[str, Floats], rng: np.random.Generator) -> Floats:
-    """Shares (n, G) as droplets would show them; those of droplets already stay as they are."""
+    """Shares as droplets would show them; those of droplets already stay as they are.
+
+    Parameters
+    ----------
+    rate
+        (n, G) shares.
+    is_droplet
+        (n,) whether the shares are those of droplets.
+    shifts
+        Study to log ratios, from :func:`droplet_shifts`. Each row takes a random mixture of them.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    (n, G) shares.
+    """
     if not shifts:
         return rate
     known = np.stack(list(shifts.values()))
@@ -106,7 +146,25 @@ def shifted(rate: Floats, is_droplet: NDArray[np.bool_], shifts: dict[str, Float
 def draw_droplets(
     rate: Floats, labels: SampleLabels, shifts: dict[str, Floats], molecules: float, rng: np.random.Generator
 ) -> Drawn:
-    """One droplet of every pure sample, of about so many molecules, from the shares (n, G) of all samples."""
+    """One droplet of every pure sample.
+
+    Parameters
+    ----------
+    rate
+        (n, G) shares of all samples.
+    labels
+        What the samples are.
+    shifts
+        From :func:`droplet_shifts`.
+    molecules
+        Median number of molecules of a droplet.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    Counts of the droplets, and which sample each is of.
+    """
     rows = np.flatnonzero(labels.pure)
     size = molecules * np.exp(rng.normal(0.0, SPREAD, (len(rows), 1)))
     mean = size * shifted(rate[rows], labels.droplet_study[rows] != "", shifts, rng)
@@ -114,7 +172,21 @@ def draw_droplets(
 
 
 def on_panel(drawn: Drawn, n_genes: int, rng: np.random.Generator) -> Drawn:
-    """The same with some genes only, chosen with a chance in proportion to how much they vary."""
+    """The same with some genes only, chosen with a chance in proportion to how much they vary.
+
+    Parameters
+    ----------
+    drawn
+        Samples that were drawn.
+    n_genes
+        Number of genes to keep.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    The same samples; the other genes were not measured.
+    """
     counts = drawn.mrna.counts
     varies = np.log1p(counts).std(0).astype(np.float64)
     chosen = rng.choice(len(varies), min(n_genes, int((varies > 0).sum())), replace=False, p=varies / varies.sum())
@@ -124,9 +196,24 @@ def on_panel(drawn: Drawn, n_genes: int, rng: np.random.Generator) -> Drawn:
 
 
 def draw_mixtures(rate: Floats, labels: SampleLabels, n: int, rng: np.random.Generator) -> Drawn:
-    """Mixtures of two or three samples of these shares (n_samples, G).
+    """Mixtures of two or three samples.
 
     In every second mixture one of them is not pure; all others are.
+
+    Parameters
+    ----------
+    rate
+        (n_samples, G) shares of all samples.
+    labels
+        What the samples are.
+    n
+        Number of mixtures; none are drawn where fewer than three samples are pure.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    Counts of the mixtures, and the part of each sample in them.
     """
     pure, other = np.flatnonzero(labels.pure), np.flatnonzero(~labels.pure)
     parts = np.zeros((n if len(pure) > 2 else 0, len(labels)), np.float32)

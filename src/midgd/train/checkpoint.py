@@ -18,17 +18,44 @@ class Resumable(Protocol):
         """Everything that a resumed run needs: tensors, numbers, strings, lists and dictionaries only."""
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue from a state."""
+        """Continue from a state.
+
+        Parameters
+        ----------
+        state
+            What :meth:`state` returned.
+        """
 
 
 def save_checkpoint(path: Path, trainer: Resumable) -> None:
-    """Write the state; an interrupted write leaves the previous checkpoint as it was."""
+    """Write the state; an interrupted write leaves the previous checkpoint as it was.
+
+    Parameters
+    ----------
+    path
+        File to write or to replace.
+    trainer
+        What is asked for its state.
+    """
     with new_file(path) as new:
         torch.save(trainer.state(), new)
 
 
 def load_checkpoint(path: Path, trainer: Resumable) -> None:
-    """Read a checkpoint into a trainer of the same data and options."""
+    """Read a checkpoint into a trainer of the same data and options.
+
+    Parameters
+    ----------
+    path
+        A file of :func:`save_checkpoint`.
+    trainer
+        What continues from it.
+
+    Raises
+    ------
+    ValueError
+        If the file is no checkpoint, or one of other data or options.
+    """
     try:
         # weights_only: a checkpoint is data, nothing in it may run.
         # On the CPU: it may come from a machine with another device; loading moves weights to where the trainer's are.

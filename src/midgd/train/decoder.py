@@ -80,6 +80,10 @@ def fit(
         Called with the epoch and the history after each epoch.
     device
         Where to train.
+
+    Returns
+    -------
+    Decoder, prior, latents and the history of the training.
     """
     options = options or TrainOptions()
     if options.early_stopping and validation is None:

@@ -15,8 +15,8 @@ from torch import Tensor
 from midgd.infer.latents import InferenceOptions, LatentInference
 from midgd.infer.objective import LogPosterior
 from midgd.nn import Decoder, GaussianMixture, LatentEncoder
+from midgd.train.downsampling import downsample
 from midgd.train.mosaic import Modality, Mosaic
-from midgd.train.thinning import thin
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class EncoderOptions:
     Parameters
     ----------
     depths
-        Expected libraries of the thinned samples; None is as measured.
+        Expected libraries of the downsampled samples; None is as measured.
     few_genes
         Number of genes of the additional copies that have a random selection only.
     n_hidden, max_epochs, batch_size, lr
         Width and schedule.
     seed
-        Of thinning, selection and weights.
+        Of downsampling, selection and weights.
     """
 
     depths: tuple[float | None, ...] = (None, 100_000.0, 20_000.0, 5_000.0, 2_000.0, 1_000.0, 500.0)
@@ -60,11 +60,24 @@ def fit_encoder(
 
     The loss is the log of one plus the loss of log posterior to second order, at the expected curvature: a sample
     whose latent lies in another mode of the posterior shall not outweigh all others.
+
+    Parameters
+    ----------
+    decoder, prior
+        The trained model, which stays as it is.
+    mosaic
+        Training samples with ``"mrna"``.
+    options
+        Depths, panels, epochs and rates; None for the defaults.
+
+    Returns
+    -------
+    The encoder.
     """
     options = options or EncoderOptions()
     generator = np.random.default_rng(options.seed)
     parts = [
-        _examples(LogPosterior(decoder, prior, torch.from_numpy(genes)), thin(counts, depth, generator))
+        _examples(LogPosterior(decoder, prior, torch.from_numpy(genes)), downsample(counts, depth, generator))
         for depth in options.depths
         for genes, counts in _selections(mosaic["mrna"], options.few_genes, generator)
     ]

@@ -13,18 +13,26 @@ from numpy.typing import NDArray
 from midgd.nn import CountHead, Decoder, GaussianMixture
 from midgd.train.mosaic import Modality, Mosaic
 
+# Genes that all samples must have measured for principal components, or a core, of these genes alone.
 MIN_COMMON = 50
+# Penalty of the skip weights relative to latents of variance 1.
 RIDGE = 0.05
 
 
-def log1p_cpm(modality: Modality) -> NDArray[np.float32]:
-    """log1p counts per million of the measured features; 0 where not measured, (n, F)."""
-    counts = np.where(modality.measured, modality.counts, 0.0)
-    return np.log1p(counts / np.maximum(counts.sum(1, keepdims=True), 1e-9) * 1e6).astype(np.float32)
-
-
 def start_latents(mosaic: Mosaic, n_latent: int) -> NDArray[np.float32]:
-    """Principal components of log CPM of the mRNA, (n, n_latent); samples without mRNA by ridge from their miRNA."""
+    """Principal components of log CPM of the mRNA; samples without mRNA by ridge from their miRNA.
+
+    Parameters
+    ----------
+    mosaic
+        Training samples with ``"mrna"``, some perhaps with ``"mirna"`` alone.
+    n_latent
+        Number of dimensions d.
+
+    Returns
+    -------
+    (n, d), float32. The first has variance 1, the others less.
+    """
     mrna = mosaic["mrna"]
     rows = mrna.present
     scores = _principal_components(mrna.take(np.flatnonzero(rows)), n_latent)
@@ -40,11 +48,11 @@ def _principal_components(mrna: Modality, n_latent: int) -> NDArray[np.float32]:
     if common.sum() < MIN_COMMON:
         # Nothing is measured everywhere: a missing gene takes its mean, so that it says nothing.
         measured = mrna.measured
-        profile = log1p_cpm(mrna)
+        profile = mrna.log_cpm
         centred = np.where(measured, profile - profile.sum(0) / np.maximum(measured.sum(0), 1), 0.0)
     else:
         # Log CPM over the common genes alone, or the sources would differ by their normalisation.
-        profile = log1p_cpm(Modality.from_mask(mrna.counts[:, common]))
+        profile = Modality.from_mask(mrna.counts[:, common]).log_cpm
         centred = profile - profile.mean(0)
     # Squares of the singular values, from the smaller side: a third of the time of the decomposition itself.
     variance, left = np.linalg.eigh(centred @ centred.T)
@@ -60,7 +68,7 @@ def _principal_components(mrna: Modality, n_latent: int) -> NDArray[np.float32]:
 def _from_mirna(mirna: Modality, paired: NDArray[np.bool_], scores: NDArray[np.float32]) -> NDArray[np.float32]:
     """Latents of unpaired samples: ridge from log CPM of the miRNAs that all samples measured."""
     common = mirna.measured[mirna.present].all(0)
-    profile = log1p_cpm(Modality.from_mask(mirna.counts[:, common]))
+    profile = Modality.from_mask(mirna.counts[:, common]).log_cpm
     train, query = profile[paired & mirna.present], profile[~paired]
     target = scores[mirna.present[paired]]
     mean, offset = train.mean(0), target.mean(0)
@@ -71,7 +79,17 @@ def _from_mirna(mirna: Modality, paired: NDArray[np.bool_], scores: NDArray[np.f
 
 @torch.no_grad()
 def start_weights(decoder: Decoder, prior: GaussianMixture, mosaic: Mosaic, latents: NDArray[np.float32]) -> None:
-    """Set biases, skip weights and mixture from the starting latents (in place)."""
+    """Set biases, skip weights and mixture from the starting latents (in place).
+
+    Parameters
+    ----------
+    decoder, prior
+        The new model, whose parameters are set.
+    mosaic
+        Training samples.
+    latents
+        (n, d) from :func:`start_latents`.
+    """
     for name, modality in mosaic.modalities.items():
         _start_head(decoder.head(name), modality, latents, skip=decoder.spec.skip)
     chosen = torch.randint(len(latents), (prior.n_components,))
@@ -87,7 +105,7 @@ def _start_head(head: CountHead, modality: Modality, latents: NDArray[np.float32
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1e-9)
     head.bias.copy_(torch.from_numpy(np.log(share.sum(0) / seen + 1e-8)))
     if skip:
-        profile = log1p_cpm(modality)
+        profile = modality.log_cpm
         centred = np.where(measured, profile - profile.sum(0) / seen, 0.0)
         n_latent = latents.shape[1]
         gram = latents.T @ latents / len(latents) + RIDGE * np.eye(n_latent, dtype=np.float32)

@@ -15,6 +15,7 @@ Floats = NDArray[np.float32]
 WEIGHT_PENALTY = 1e-4
 # Samples that a kind's effect is shrunk by: an effect of n samples keeps n / (n + 1).
 EFFECT_PENALTY = 1.0
+# Of L-BFGS; it mostly ends before.
 MAX_STEPS = 300
 
 
@@ -31,6 +32,10 @@ def fit_kinds(latents: Floats, kinds: Floats, missed: Floats, cells: NDArray[np.
         (n, M) measured less read out log1p CPM.
     cells
         Indices of the kinds that are cells.
+
+    Returns
+    -------
+    The experts: a linear map from latents to logits, and the effects.
     """
     experts = KindExperts(latents.shape[1], kinds.shape[1], missed.shape[1], [int(index) for index in cells])
     _fit_probabilities(experts, torch.from_numpy(latents), torch.from_numpy(kinds))

@@ -61,5 +61,15 @@ class SampleLabels:
         return np.flatnonzero(self.pure @ indicator > 0.5 * indicator.sum(0))
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> SampleLabels:
-        """Labels of a subset of samples, by mask or by position."""
+        """Labels of a subset of samples, by mask or by position.
+
+        Parameters
+        ----------
+        rows
+            Mask (n,) or positions.
+
+        Returns
+        -------
+        Labels in the order of the rows.
+        """
         return SampleLabels(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))

@@ -53,6 +53,10 @@ def fit_mature_level(
         Counts of the same samples at both levels, (n, n_stem_loops) and (n, n_mature).
     pairs
         (n_pairs, 2) indices of stem-loop and mature miRNA.
+
+    Returns
+    -------
+    The fractions, and how they change with the profile.
     """
     stem_share, mature_share = (counts / counts.sum(1, keepdims=True) for counts in (stem_loops, matures))
     arms = fit_arms(stem_share, mature_share, pairs)
@@ -67,6 +71,19 @@ def fit_arms(stem_share: NDArray[np.float32], mature_share: NDArray[np.float32],
 
     Reads of loci with the same mature sequence are summed. A fraction is the ratio of the summed shares, which weighs
     samples by expression; the arms of a stem-loop are scaled down where they would exceed it.
+
+    Parameters
+    ----------
+    stem_share
+        (n, n_stem_loops) shares.
+    mature_share
+        (n, n_mature) shares of the same samples.
+    pairs
+        (n_pairs, 2) indices of a stem-loop and a mature miRNA of it.
+
+    Returns
+    -------
+    One fraction a pair.
     """
     stem, mature = pairs.T
     total = np.zeros(mature_share.shape[1])
@@ -79,10 +96,23 @@ def fit_arms(stem_share: NDArray[np.float32], mature_share: NDArray[np.float32],
 
 
 def stem_loops_of(arms: Arms, mean: NDArray[np.float32], matures: NDArray[np.float32]) -> NDArray[np.float32]:
-    """CPM of stem-loops (n, n_stem_loops) that go with CPM of mature miRNAs (n, n_mature); 0 without arms.
+    """CPM of stem-loops that go with CPM of mature miRNAs; 0 for a stem-loop without arms.
 
     Reads of a mature miRNA are divided among its stem-loops as their arms are on the whole, at a ``mean`` CPM
     (n_stem_loops,); those of a stem-loop are scaled by the part of it that its arms are.
+
+    Parameters
+    ----------
+    arms
+        Which part of each stem-loop is which mature miRNA.
+    mean
+        (n_stem_loops,) mean CPM.
+    matures
+        (n, n_mature) CPM.
+
+    Returns
+    -------
+    (n, n_stem_loops) CPM.
     """
     n = len(mean)
     part = arms.fraction * mean[arms.stem_loop]

@@ -7,10 +7,12 @@ likelihood of a row run over the features of its pattern only.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 
@@ -43,12 +45,49 @@ class Modality:
 
     @classmethod
     def from_mask(cls, counts: NDArray[np.float32], measured: NDArray[np.bool_] | None = None) -> Modality:
-        """From counts and a mask of the same shape (everything measured when None)."""
+        """From counts and a mask of the same shape (everything measured when None).
+
+        Parameters
+        ----------
+        counts
+            (n, F) counts.
+        measured
+            (n, F) whether each was measured; None if all were.
+
+        Returns
+        -------
+        The modality, with one pattern for all rows that measured the same.
+        """
         if measured is None:
             measured = np.ones((1, counts.shape[1]), dtype=bool)
             return cls(np.asarray(counts, np.float32), measured, np.zeros(len(counts), np.int64))
         patterns, pattern = np.unique(measured, axis=0, return_inverse=True)
         return cls(np.asarray(counts, np.float32), patterns, pattern.reshape(-1).astype(np.int64))
+
+    @classmethod
+    def stack(cls, tables: Iterable[tuple[NDArray[Any], pd.Index]], features: pd.Index) -> Modality:
+        """From tables one below the other, by the names of their columns.
+
+        Parameters
+        ----------
+        tables
+            Counts (n, n_columns) and the names of the columns, of each table.
+        features
+            Names of the features of the result, in its order. What a table does not list was not measured in it.
+
+        Returns
+        -------
+        The rows of all tables, in their order; 0 where not measured.
+        """
+        counts, measured = [], []
+        for values, names in tables:
+            position = names.get_indexer(features)
+            known = position >= 0
+            placed = np.zeros((len(values), len(features)), np.float32)
+            placed[:, known] = values[:, position[known]]
+            counts.append(placed)
+            measured.append(np.repeat(known[None], len(placed), 0))
+        return cls.from_mask(np.concatenate(counts), np.concatenate(measured))
 
     @property
     def n_features(self) -> int:
@@ -65,8 +104,25 @@ class Modality:
         """(n_samples, n_features) mask."""
         return self.patterns[self.pattern]
 
+    @property
+    def log_cpm(self) -> NDArray[np.float32]:
+        """(n_samples, n_features) log1p counts per million of the measured features; 0 where not measured."""
+        # Like midgd.metrics.log1p_cpm, but in float32: a matrix of all genes is large.
+        counts = np.where(self.measured, self.counts, 0.0)
+        return np.log1p(counts / np.maximum(counts.sum(1, keepdims=True), 1e-9) * 1e6).astype(np.float32)
+
     def groups(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-        """Split rows by pattern: pairs of (positions within ``rows``, indices of the measured features)."""
+        """Split rows by what they measured.
+
+        Parameters
+        ----------
+        rows
+            (k,) indices of samples; those that measured nothing are left out.
+
+        Returns
+        -------
+        Pairs of positions within ``rows`` and the indices of the features that they measured.
+        """
         pattern = self.pattern[rows]
         for p in np.unique(pattern):
             features = np.flatnonzero(self.patterns[p])
@@ -74,7 +130,17 @@ class Modality:
                 yield np.flatnonzero(pattern == p), features
 
     def take(self, rows: NDArray[np.int64]) -> Modality:
-        """The modality of a subset of samples."""
+        """The modality of a subset of samples.
+
+        Parameters
+        ----------
+        rows
+            (k,) indices of samples.
+
+        Returns
+        -------
+        Their counts, in that order.
+        """
         return Modality(self.counts[rows], self.patterns, self.pattern[rows])
 
 
@@ -104,12 +170,32 @@ class Mosaic:
         return {name: m.n_features for name, m in self.modalities.items()}
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | Sequence[int]) -> Mosaic:
-        """A subset of samples, by mask or by position."""
+        """A subset of samples, by mask or by position.
+
+        Parameters
+        ----------
+        rows
+            Mask (n,) or positions.
+
+        Returns
+        -------
+        Their modalities, in that order.
+        """
         chosen = np.arange(len(self))[np.asarray(rows)]
         return Mosaic({name: m.take(chosen) for name, m in self.modalities.items()})
 
     def only(self, *names: str) -> Mosaic:
-        """Those of the named modalities that there are."""
+        """Those of the named modalities that there are.
+
+        Parameters
+        ----------
+        names
+            Names of modalities.
+
+        Returns
+        -------
+        The same samples with these modalities alone.
+        """
         return Mosaic({name: modality for name, modality in self.modalities.items() if name in names})
 
     def check(self) -> None:

@@ -22,9 +22,20 @@ FADE = np.log1p(50.0)  # log1p CPM from which on a profile gets the whole offset
 
 
 def tied_offset(platform: Floats, standard: Floats) -> Floats:
-    """Offset (n_mirnas,) of a platform, from log1p CPM of the same kinds (n_kinds, n_mirnas) on both.
+    """Offset of a platform from another, from kinds of samples that both measured.
 
     NaN marks what was not measured; a miRNA without any kind gets 0.
+
+    Parameters
+    ----------
+    platform
+        (n_kinds, n_mirnas) log1p CPM on the platform; NaN where not measured.
+    standard
+        (n_kinds, n_mirnas) log1p CPM of the same kinds on the standard; NaN where not measured.
+
+    Returns
+    -------
+    (n_mirnas,) in log1p CPM: how much higher the platform reads. 0 for a miRNA that no kind ties.
     """
     difference = platform - standard
     weight = np.clip((np.fmax(platform, standard) - ABSENT) / PRESENT, 0.0, 1.0)
@@ -33,5 +44,17 @@ def tied_offset(platform: Floats, standard: Floats) -> Floats:
 
 
 def remove_offset(profile: Floats, offset: Floats) -> Floats:
-    """Profiles of log1p CPM (..., n_mirnas) on the scale of the standard."""
+    """Profiles of log1p CPM (..., n_mirnas) on the scale of the standard.
+
+    Parameters
+    ----------
+    profile
+        (..., n_mirnas) log1p CPM on the platform.
+    offset
+        (n_mirnas,) from :func:`tied_offset`.
+
+    Returns
+    -------
+    (..., n_mirnas) log1p CPM, 0 or more. Values near 0 are changed less: what is absent has no offset.
+    """
     return np.maximum(profile - offset * np.clip(profile / FADE, 0.0, 1.0), 0.0).astype(np.float32)

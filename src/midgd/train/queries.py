@@ -50,7 +50,21 @@ class Queries(NamedTuple):
 
 @torch.no_grad()
 def query(decoder: Decoder, prior: GaussianMixture, mrna: Modality, parts: Floats) -> Queries:
-    """Latents and denoised profiles of samples, from the genes that each measured."""
+    """Latents and denoised profiles of samples, from the genes that each measured.
+
+    Parameters
+    ----------
+    decoder, prior
+        The trained model.
+    mrna
+        Counts of n samples.
+    parts
+        (n, n_samples) part of each training sample in each sample; carried along.
+
+    Returns
+    -------
+    The samples with what the model finds of them.
+    """
     latent = np.zeros((len(parts), prior.n_latent), np.float32)
     for rows, genes in mrna.groups(np.arange(len(parts))):
         posterior = LogPosterior(decoder, prior, torch.from_numpy(genes))
@@ -64,7 +78,23 @@ def query(decoder: Decoder, prior: GaussianMixture, mrna: Modality, parts: Float
 def blocks(
     decoder: Decoder, mrna: Modality, latent: Floats, *, with_counts: bool = False
 ) -> Iterator[tuple[NDArray[np.int64], Shown, Tensor]]:
-    """What samples show at their latents, in blocks of samples that measured the same genes: rows, shown, genes."""
+    """What samples show at their latents, in blocks of samples that measured the same genes.
+
+    Parameters
+    ----------
+    decoder
+        The trained model.
+    mrna
+        Counts of n samples.
+    latent
+        (n, d) their latents.
+    with_counts
+        Also make the profiles of the counts as they are.
+
+    Returns
+    -------
+    Blocks of rows (k,), what they show, and the indices of the genes that they measured.
+    """
     for group, genes in mrna.groups(np.arange(len(latent))):
         everything, index = len(genes) == mrna.n_features, torch.from_numpy(genes)
         for start in range(0, len(group), BLOCK):
@@ -78,7 +108,21 @@ def blocks(
 
 @torch.no_grad()
 def read_out(decoder: Decoder, readout: ProfileReadout, queries: Queries) -> Floats:
-    """log1p CPM of miRNAs that a readout gives for queries, (n, n_mirnas)."""
+    """What a readout answers for queries.
+
+    Parameters
+    ----------
+    decoder
+        The trained model.
+    readout
+        The readout.
+    queries
+        Samples with their latents.
+
+    Returns
+    -------
+    (n, n_mirnas) log1p CPM.
+    """
     answer = np.zeros((len(queries), readout.sizes["n_mirnas"]), np.float32)
     for rows, shown, genes in blocks(decoder, queries.mrna, queries.latent, with_counts=readout.with_counts):
         weights = mixing_weights(shown.reliability, shown.molecules, readout.part_of_others(genes))

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from midgd.nn import Decoder, GaussianMixture, KindExperts, ProfileReadout
 from midgd.nn.readout import MILLION, THOUSAND, ReducedMaps
 from midgd.train.cells import CellOptions, completed, draw_droplets, draw_mixtures, droplet_shifts, on_panel, shifted
-from midgd.train.initialise import MIN_COMMON, log1p_cpm
+from midgd.train.downsampling import downsample
+from midgd.train.initialise import MIN_COMMON
 from midgd.train.kinds import fit_kinds
 from midgd.train.labels import SampleLabels
 from midgd.train.mature import MatureLevel
@@ -24,7 +25,7 @@ from midgd.train.mosaic import Modality, Mosaic
 from midgd.train.queries import Queries, query, read_out
 from midgd.train.ridge import (
     LinearMap,
-    Sample,
+    Regression,
     adaptive_ridge,
     average,
     centred,
@@ -33,12 +34,11 @@ from midgd.train.ridge import (
     shared_ridge,
 )
 from midgd.train.smooth import known_profiles, smooth
-from midgd.train.thinning import thin
 
 Floats = NDArray[np.float32]
 
 # Blocks of outputs, by the modality that they are learned from.
-LEVELS = ("mirna", "mature")
+MIRNA_MODALITIES = ("mirna", "mature")
 
 
 @dataclass(frozen=True)
@@ -48,10 +48,10 @@ class ReadoutOptions:
     Parameters
     ----------
     depths
-        Expected library of the thinned copies of every training sample; None is the sample as measured
+        Expected library of the downsampled copies of every training sample; None is the sample as measured
         and comes first.
     copies
-        Thinned copies at each depth but the first.
+        Downsampled copies at each depth but the first.
     ridge
         Penalty of the shared regressions, relative to the mean squared norm of the centred profiles at full depth.
     adaptive
@@ -138,6 +138,10 @@ def fit_readout(
         at ``"mirna"``, ``"mature"`` or both.
     labels
         What the samples are. With them, droplets and mixtures are drawn and the kinds are fitted too.
+
+    Returns
+    -------
+    The readout and, with labels, the experts of the kinds.
     """
     options = options or ReadoutOptions()
     both = mosaic["mrna"].present & mosaic["mirna"].present
@@ -187,7 +191,7 @@ def _plain_queries(
     measured = np.where(mrna.measured, mrna.counts, 0.0).astype(np.float32)
     depths = options.depths[:1] + options.depths[1:] * options.copies
     return [
-        query(decoder, prior, Modality(thin(measured, depth, rng), mrna.patterns, mrna.pattern), everyone)
+        query(decoder, prior, Modality(downsample(measured, depth, rng), mrna.patterns, mrna.pattern), everyone)
         for depth in depths
     ]
 
@@ -230,10 +234,10 @@ def _targets(decoder: Decoder, paired: Mosaic, latent: Floats, mature_level: Mat
     """log1p CPM of all outputs, (n, M)."""
     # A miRNA that a source did not measure is completed by the decoder.
     decoded = torch.log1p(decoder.log_share(torch.from_numpy(latent), "mirna").exp() * MILLION).numpy()
-    stem = np.where(paired["mirna"].measured, log1p_cpm(paired["mirna"]), decoded)
+    stem = np.where(paired["mirna"].measured, paired["mirna"].log_cpm, decoded)
     if mature_level is None:
         return stem
-    return np.hstack([stem, np.where(paired["mature"].measured, log1p_cpm(paired["mature"]), mature_level(stem))])
+    return np.hstack([stem, np.where(paired["mature"].measured, paired["mature"].log_cpm, mature_level(stem))])
 
 
 def _fit_kinds(
@@ -259,7 +263,7 @@ def _smooth_levels(
 ) -> None:
     """Smooth the outputs of every level (in place), after all its known profiles."""
     start = 0
-    for level, own in zip(LEVELS, paired, strict=True):
+    for level, own in zip(MIRNA_MODALITIES, paired, strict=True):
         if own.shape[1] and len(own) > 1:
             profiles, features = known_profiles(unpaired.get(level), own)
             smooth(readout, profiles, start + features, noise)
@@ -273,15 +277,15 @@ def _fit_denoised(
     deep_weight = None if rows.weight is None else rows.weight[:n]
     every_depth, deep = centred(profile, *rows), centred(profile[:n], rows.target[:n], deep_weight)
     penalty = options.ridge * float(deep.profile.square().sum()) / n
-    few, few_deep = (reduce_rows(sample, options.rows) for sample in (every_depth, deep))
+    reduced, reduced_deep = (reduce_rows(sample, options.rows) for sample in (every_depth, deep))
     fitted = []
     # Deep samples are not reduced for the shared regression: small directions are evidence there.
-    for shared, adaptive in ((few, few), (deep, few_deep)):
+    for shared, adaptive in ((reduced, reduced), (deep, reduced_deep)):
         regressions = [shared_ridge(shared, penalty)]
         if relevant is not None and options.adaptive is not None:
             regressions.append(adaptive_ridge(adaptive, relevant, penalty=options.adaptive, n_features=options.n_genes))
         fitted.append(average(regressions))
-    _fill(maps, few_deep, fitted)
+    _fill(maps, reduced_deep, fitted)
 
 
 def draw_profiles(
@@ -307,21 +311,39 @@ def draw_profiles(
         Queries that were drawn, of which the mixtures come last.
     options, rng
         Of the readout.
+
+    Returns
+    -------
+    Profiles (k, G) in log1p counts per thousand, and parts (k, n), which add up to 1.
     """
     everyone = np.eye(len(rate), dtype=np.float32)
-    found = [(draw(rate, molecules, rng), everyone) for molecules in options.draws * options.copies]
+    found = [(draw_counts(rate, molecules, rng), everyone) for molecules in options.draws * options.copies]
     if labels is not None and drawn:
         pure, mixtures = np.flatnonzero(labels.pure), drawn[-1].parts
         for molecules in options.draws * options.cells.counts_copies:
             droplets = shifted(rate[pure], labels.droplet_study[pure] != "", shifts, rng)
-            found.append((draw(droplets, molecules, rng), everyone[pure]))
+            found.append((draw_counts(droplets, molecules, rng), everyone[pure]))
             chosen = rng.choice(len(mixtures), len(mixtures) // 4, replace=False)
-            found.append((draw(mixtures[chosen] @ rate, molecules, rng), mixtures[chosen]))
+            found.append((draw_counts(mixtures[chosen] @ rate, molecules, rng), mixtures[chosen]))
     return np.concatenate([f[0] for f in found]), np.concatenate([f[1] for f in found])
 
 
-def draw(rate: Floats, molecules: float, generator: np.random.Generator) -> Floats:
-    """Counts profiles, (n, G), of about so many molecules of samples with these rates, (n, G)."""
+def draw_counts(rate: Floats, molecules: float, generator: np.random.Generator) -> Floats:
+    """Counts profiles of molecules that are drawn from samples.
+
+    Parameters
+    ----------
+    rate
+        (n, G) shares.
+    molecules
+        Expected number of molecules of a sample.
+    generator
+        Source of randomness.
+
+    Returns
+    -------
+    (n, G) log1p counts per thousand.
+    """
     counts = generator.poisson(molecules * rate).astype(np.float32)
     return np.log1p(counts * (THOUSAND / np.maximum(counts.sum(1, keepdims=True), 1)))
 
@@ -345,12 +367,12 @@ def _fit_counts(
 def _fit_drawn(maps: ReducedMaps | None, profile: Floats, rows: _Rows, options: ReadoutOptions) -> None:
     assert maps is not None  # made by fit_readout: tell mypy
     sample = centred(profile, *rows)
-    few = reduce_rows(sample, options.rows)
+    reduced = reduce_rows(sample, options.rows)
     penalty = options.draw_ridge * float(sample.profile.square().sum()) / sample.n
-    _fill(maps, few, [shared_ridge(few, penalty)])
+    _fill(maps, reduced, [shared_ridge(reduced, penalty)])
 
 
-def _fill(maps: ReducedMaps, sample: Sample, fitted: list[LinearMap]) -> None:
+def _fill(maps: ReducedMaps, sample: Regression, fitted: list[LinearMap]) -> None:
     """Put linear maps, reduced to the rank of `maps`, in their place; a sample tells the directions that matter."""
     basis, slopes = _reduce_rank(sample.profile.numpy(), np.hstack([m.slopes for m in fitted]), maps.rank)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""How the bundled reference is trained, and the arm of the benchmark that stands for it.
+"""How the bundled reference is trained, and the method of the benchmark that stands for it.
 
 Slower than the defaults of the options, which suit a first training on one's own pairs; better where counts are few.
 """
@@ -11,6 +11,7 @@ from midgd.train.options import TrainOptions
 from midgd.train.readout import ReadoutOptions
 
 SPEC = DecoderSpec(n_latent=128, n_hidden=0)
+# As the models of the paper have.
 N_COMPONENTS = 20
 OPTIONS = TrainOptions(max_epochs=40)
 READOUT = ReadoutOptions(

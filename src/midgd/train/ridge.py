@@ -35,7 +35,7 @@ class LinearMap(NamedTuple):
     intercept: Floats
 
 
-class Sample(NamedTuple):
+class Regression(NamedTuple):
     """Centred profiles (k, G) and targets (k, M), with their means (G,) and (M,).
 
     The k rows may be fewer than the ``n`` samples they stand for: a regression sees orthogonal combinations of them,
@@ -49,12 +49,36 @@ class Sample(NamedTuple):
     n: int
 
     def linear_map(self, slopes: Floats) -> LinearMap:
-        """The map with these slopes through the means."""
+        """The map with these slopes through the means.
+
+        Parameters
+        ----------
+        slopes
+            (G, M).
+
+        Returns
+        -------
+        The map with these slopes through the means.
+        """
         return LinearMap(slopes, self.offset - self.centre @ slopes)
 
 
-def centred(profile: Floats, target: Floats, weight: Floats | None = None) -> Sample:
-    """Profiles (n, G) and targets (n, M) as a sample, in which rows count by a weight (n,) of mean 1 if given."""
+def centred(profile: Floats, target: Floats, weight: Floats | None = None) -> Regression:
+    """Profiles and targets as a regression problem, without their means.
+
+    Parameters
+    ----------
+    profile
+        (n, G) features.
+    target
+        (n, M) what is to be predicted.
+    weight
+        (n,) how much each row counts; None for all the same.
+
+    Returns
+    -------
+    The rows, centred and multiplied by the root of their weight, and the means.
+    """
     if weight is None:
         centre, offset = profile.mean(0), target.mean(0)
         rows = profile - centre, target - offset
@@ -63,13 +87,24 @@ def centred(profile: Floats, target: Floats, weight: Floats | None = None) -> Sa
         centre, offset = part @ profile, part @ target
         root = np.sqrt(weight / weight.mean())[:, None]
         rows = root * (profile - centre), root * (target - offset)
-    return Sample(torch.from_numpy(rows[0]), torch.from_numpy(rows[1]), centre, offset, len(profile))
+    return Regression(torch.from_numpy(rows[0]), torch.from_numpy(rows[1]), centre, offset, len(profile))
 
 
-def reduce_rows(sample: Sample, rank: int) -> Sample:
+def reduce_rows(sample: Regression, rank: int) -> Regression:
     """The same in ``rank`` rows that span its leading directions.
 
     A randomised range finder with one power iteration (Halko et al. 2011, SIAM Review 53:217).
+
+    Parameters
+    ----------
+    sample
+        n rows.
+    rank
+        Number of rows to keep.
+
+    Returns
+    -------
+    The same problem in fewer rows, or as it was if it has no more.
     """
     x = sample.profile
     if rank >= len(x):
@@ -79,8 +114,20 @@ def reduce_rows(sample: Sample, rank: int) -> Sample:
     return sample._replace(profile=basis.T @ x, target=basis.T @ sample.target)
 
 
-def shared_ridge(sample: Sample, penalty: float) -> LinearMap:
-    """Regression of all targets on all features, in the form that suits their shape."""
+def shared_ridge(sample: Regression, penalty: float) -> LinearMap:
+    """Regression of all targets on all features, in the form that suits their shape.
+
+    Parameters
+    ----------
+    sample
+        n rows with G features and M targets.
+    penalty
+        What is added to the diagonal of the Gram matrix, in the units of squared features.
+
+    Returns
+    -------
+    Slopes (G, M) and intercepts (M,).
+    """
     x, y = sample.profile, sample.target
     primal = len(x) > x.shape[1]
     gram = x.T @ x if primal else x @ x.T
@@ -90,14 +137,28 @@ def shared_ridge(sample: Sample, penalty: float) -> LinearMap:
 
 
 def relevance(profile: Floats, target: Floats, groups: NDArray[np.int64]) -> Floats:
-    """Square roots of the prior variances of the slopes, (G, M)."""
+    """Square roots of the prior variances of the slopes: how much a gene goes with a miRNA, over all and within groups.
+
+    Parameters
+    ----------
+    profile
+        (n, G) features.
+    target
+        (n, M) targets.
+    groups
+        (n,) group of each row, such as its kind.
+
+    Returns
+    -------
+    (G, M), 0 or more.
+    """
     overall = _correlation(profile - profile.mean(0), target - target.mean(0))
     within = _correlation(_centred_by(profile, groups), _centred_by(target, groups))
     scale = np.sqrt(profile.std(0) + SOFTEN)
     return np.asarray(np.abs(overall * within) / scale[:, None], dtype=np.float32)
 
 
-def adaptive_ridge(sample: Sample, weight: Floats, *, penalty: float, n_features: int) -> LinearMap:
+def adaptive_ridge(sample: Regression, weight: Floats, *, penalty: float, n_features: int) -> LinearMap:
     """Regression of every target on its own features.
 
     Parameters
@@ -110,6 +171,10 @@ def adaptive_ridge(sample: Sample, weight: Floats, *, penalty: float, n_features
         Relative to the mean squared norm of the weighted profiles.
     n_features
         Features of a target: those of the highest weight.
+
+    Returns
+    -------
+    Slopes (G, M), 0 where a feature is not used, and intercepts (M,).
     """
     by_feature = sample.profile.T.contiguous()
     strongest = torch.from_numpy(np.ascontiguousarray(weight.T)).topk(min(n_features, len(by_feature)), dim=1)
@@ -126,7 +191,17 @@ def adaptive_ridge(sample: Sample, weight: Floats, *, penalty: float, n_features
 
 
 def average(maps: list[LinearMap]) -> LinearMap:
-    """Mean of linear maps, which is one."""
+    """Mean of linear maps, which is one.
+
+    Parameters
+    ----------
+    maps
+        Maps of the same features and targets, at least one.
+
+    Returns
+    -------
+    Their mean.
+    """
     slopes, intercepts = (sum(parts[1:], parts[0]) / len(maps) for parts in zip(*maps, strict=True))
     return LinearMap(slopes, intercepts)
 

@@ -20,22 +20,45 @@ from numpy.typing import NDArray
 
 from midgd.nn import ProfileReadout
 from midgd.nn.readout import DEEP
-from midgd.train.initialise import log1p_cpm
 from midgd.train.mosaic import Modality
 from midgd.train.ridge import Floats, LinearMap
 
 
 def known_profiles(unpaired: Modality | None, own: Floats) -> tuple[Floats, NDArray[np.int64]]:
-    """Profiles (k, F) of a training set's own samples and of unpaired ones, and the features F that all have."""
+    """Profiles of a training set's own samples and of unpaired ones, over the miRNAs that all have.
+
+    Parameters
+    ----------
+    unpaired
+        Samples with miRNA alone; None without any.
+    own
+        (n, F) log1p CPM of the training set.
+
+    Returns
+    -------
+    Profiles (k, n_common) in log1p CPM, and the indices of their miRNAs.
+    """
     if unpaired is None or not unpaired.present.any():
         return own, np.arange(own.shape[1])
     more = unpaired.take(np.flatnonzero(unpaired.present))
     features = np.flatnonzero(more.measured.all(0))
-    return np.concatenate([own[:, features], log1p_cpm(more)[:, features]]), features
+    return np.concatenate([own[:, features], more.log_cpm[:, features]]), features
 
 
 def smoother(profiles: Floats, noise: float) -> LinearMap:
-    """The posterior mean as a map of features, from profiles (k, F) and the variance of errors."""
+    """The posterior mean of a profile, as a linear map, where errors are independent: Wiener's filter.
+
+    Parameters
+    ----------
+    profiles
+        (k, F) log1p CPM, from which mean and covariance are taken.
+    noise
+        Variance of the errors, in squared log1p CPM.
+
+    Returns
+    -------
+    A map from F to F.
+    """
     mean, covariance = profiles.mean(0), np.atleast_2d(np.cov(profiles.T, dtype=np.float64))
     slopes = np.linalg.solve(covariance + noise * np.eye(len(mean)), covariance).astype(np.float32)
     return LinearMap(slopes, mean - mean @ slopes)

@@ -14,31 +14,45 @@ from midgd.train.mosaic import Modality, Mosaic
 
 
 @torch.no_grad()
-def held_out_log_likelihood(
-    decoder: Decoder, prior: GaussianMixture, mosaic: Mosaic, *, given: str = "mrna", target: str = "mirna"
-) -> float:
-    """Mean log likelihood per sample of the target modality, latents from the given one.
+def held_out_log_likelihood(decoder: Decoder, prior: GaussianMixture, mosaic: Mosaic) -> float:
+    """Mean log likelihood per sample of the miRNA, latents from the mRNA.
 
     Samples that lack either modality are left out.
+
+    Parameters
+    ----------
+    decoder, prior
+        The trained model.
+    mosaic
+        Samples that it has not seen.
+
+    Returns
+    -------
+    Natural log likelihood, mean over samples.
+
+    Raises
+    ------
+    ValueError
+        If no sample has both modalities.
     """
-    source, goal = mosaic[given], mosaic[target]
+    source, goal = mosaic["mrna"], mosaic["mirna"]
     rows = np.flatnonzero(source.present & goal.present)
     if not len(rows):
-        raise ValueError(f"No validation sample has both modalities {given!r} and {target!r}.")
+        raise ValueError("No validation sample has both mRNA and miRNA.")
     device = next(decoder.parameters()).device
     total = 0.0
     for positions, genes in source.groups(rows):
         group = rows[positions]
-        posterior = LogPosterior(decoder, prior, torch.from_numpy(genes), modality=given, device=device)
+        posterior = LogPosterior(decoder, prior, torch.from_numpy(genes), device=device)
         infer = LatentInference(posterior, InferenceOptions(max_steps=30, tolerance=1e-2))
         features = decoder(infer(source.counts[np.ix_(group, genes)]).z)
-        total += _log_likelihood(decoder, goal.take(group), features, target)
+        total += _log_likelihood(decoder, goal.take(group), features)
     return total / len(rows)
 
 
-def _log_likelihood(decoder: Decoder, goal: Modality, features: torch.Tensor, target: str) -> float:
+def _log_likelihood(decoder: Decoder, goal: Modality, features: torch.Tensor) -> float:
     # float64: in float32 lgamma is off by tens at counts of ten million. On the CPU, for not every device has float64.
-    head, exact, total = decoder.head(target), copy.deepcopy(decoder.head(target)).cpu().double(), 0.0
+    head, exact, total = decoder.head("mirna"), copy.deepcopy(decoder.head("mirna")).cpu().double(), 0.0
     for positions, measured in goal.groups(np.arange(len(goal.counts))):
         index = torch.from_numpy(measured)
         counts = torch.from_numpy(goal.counts[np.ix_(positions, measured)])

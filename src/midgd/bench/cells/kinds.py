@@ -25,7 +25,17 @@ class Kind:
     mirna: tuple[str, ...]
 
     def sources(self, without: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """MRNA sources that are not from these tables."""
+        """MRNA sources that are not from these tables.
+
+        Parameters
+        ----------
+        without
+            Short names of tables that are left out.
+
+        Returns
+        -------
+        ``"table:row"`` of each source that is left.
+        """
         return tuple(source for source in self.mrna if source.partition(":")[0] not in without)
 
 

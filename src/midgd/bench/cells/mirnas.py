@@ -16,6 +16,7 @@ from midgd.metrics import log1p_cpm
 from midgd.train.platforms import tied_offset
 
 FILE = "cells/mirna_microRNAome.h5ad"
+# Numbers of these studies in the microRNAome (column study_id).
 JUZENAS, FANTOM5 = 89, 90
 #: Normal tissues that TCGA (beside tumours of these cohorts) and the microRNAome both measured.
 TIED = {"liver": ("LIHC",), "kidney": ("KIRC", "KIRP"), "thyroid": ("THCA",), "lung": ("LUAD", "LUSC")}
@@ -53,6 +54,17 @@ class MicroRnaome:
         """Number of samples and median log1p CPM (n_mirnas,), NaN where not measured, of every study.
 
         Samples with less than 500,000 reads are left out where there are enough others.
+
+        Parameters
+        ----------
+        groups
+            Names of kinds in the miRNA table.
+        allowed
+            Whether a study, by its number, may be used.
+
+        Returns
+        -------
+        Study to number of samples and profile.
         """
         chosen = np.any([self._chosen(group) for group in groups], axis=0)
         found = {}
@@ -66,7 +78,17 @@ class MicroRnaome:
         return found
 
     def offset_from(self, tcga: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Offset (n_mirnas,) from mean log1p CPM (n_tied, n_mirnas) of the tissues of :data:`TIED` in TCGA."""
+        """Offset of the microRNAome from TCGA, by the tissues of :data:`TIED`.
+
+        Parameters
+        ----------
+        tcga
+            (n_tied, n_mirnas) mean log1p CPM of these tissues in TCGA.
+
+        Returns
+        -------
+        (n_mirnas,) in log1p CPM.
+        """
         kinds = load_kinds()
         own = [mean_of_studies(self.by_study(kinds[name].mirna)) for name in TIED]
         return tied_offset(np.stack(own), tcga)
@@ -84,7 +106,17 @@ class MicroRnaome:
 
 
 def members(name: str) -> list[str]:
-    """The miRNAs of a merged name: ``hsa-miR-17-5p/106a-5p`` is both."""
+    """The miRNAs of a merged name: ``hsa-miR-17-5p/106a-5p`` is both.
+
+    Parameters
+    ----------
+    name
+        A name of the table.
+
+    Returns
+    -------
+    One name or several.
+    """
     if name == "hsa-miR-320a/b/c/d":
         return ["hsa-miR-320a-3p", "hsa-miR-320a", "hsa-miR-320b", "hsa-miR-320c", "hsa-miR-320d"]
     start = "hsa-let-" if name.startswith("hsa-let") else "hsa-miR-"
@@ -92,6 +124,16 @@ def members(name: str) -> list[str]:
 
 
 def mean_of_studies(studies: dict[int, tuple[int, NDArray[np.float32]]]) -> NDArray[np.float32]:
-    """Mean profile of studies, weighted by the square root of their samples: many donors count more, not all."""
+    """Mean profile of studies, weighted by the square root of their samples: many donors count more, not all.
+
+    Parameters
+    ----------
+    studies
+        From :meth:`MicroRnaome.by_study`, at least one.
+
+    Returns
+    -------
+    (n_mirnas,) log1p CPM.
+    """
     weight = np.sqrt([n for n, _ in studies.values()])
     return np.asarray(weight @ np.stack([profile for _, profile in studies.values()]) / weight.sum(), np.float32)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from midgd.bench.cells.kinds import Kind
 from midgd.bench.cells.mirnas import MicroRnaome, mean_of_studies
 from midgd.bench.cells.profiles import SINGLE_CELL, Profiles
+from midgd.train.labels import SampleLabels
 
 Floats = NDArray[np.float32]
 
@@ -70,6 +71,10 @@ def label_pairs(
         Short names of mRNA tables that are left out.
     allowed
         Whether miRNA samples of a kind and study may be used.
+
+    Returns
+    -------
+    One row a profile of a kind.
     """
     rows, mrna, measured, log_cpm = [], [], [], []
     for kind in kinds:
@@ -85,3 +90,29 @@ def label_pairs(
     obs = pd.DataFrame(rows, columns=["kind", "group", "lineage", "weight", "source", "droplet_study"])
     obs.index = pd.Index(obs["kind"] + " | " + obs["source"], name=None)
     return LabelPairs(obs, np.stack(mrna), np.stack(measured), np.stack(log_cpm))
+
+
+def sample_labels(kind: NDArray[np.str_], obs: pd.DataFrame) -> SampleLabels:
+    """Labels for the training: of label pairs those they came with, of matched samples their kind alone.
+
+    Parameters
+    ----------
+    kind
+        (n,) kind of each sample.
+    obs
+        One row a sample; the columns ``group``, ``droplet_study`` and ``weight`` of :class:`LabelPairs` where a row is
+        a label pair, missing where it is a matched sample.
+
+    Returns
+    -------
+    Labels in the order of the rows.
+    """
+    columns = obs.reindex(columns=["group", "droplet_study", "weight"])
+    from_pairs = columns["group"].notna().to_numpy()
+    return SampleLabels(
+        kind,
+        from_pairs & (columns["group"] != "tissue").to_numpy(),
+        columns["droplet_study"].fillna("").to_numpy(str),
+        from_pairs,
+        np.where(from_pairs, PAIR_WEIGHT * columns["weight"].fillna(1.0), 1.0).astype(np.float32),
+    )

@@ -73,7 +73,17 @@ class Profiles:
         return (share / share.sum()).astype(np.float32), both
 
     def table(self, name: str) -> tuple[Floats, Mask, NDArray[Any]]:
-        """Values (n, G), which of them were measured, and the labels (n,) of the rows of a table."""
+        """One table on the genes of the vocabulary.
+
+        Parameters
+        ----------
+        name
+            Short name in :data:`TABLES`.
+
+        Returns
+        -------
+        Values (n, G), which of them were measured, and the labels (n,) of the rows.
+        """
         if name not in self._tables:
             data = read_table(self.folder, name)
             x = np.asarray(data.X.toarray() if issparse(data.X) else data.X, dtype=np.float32)
@@ -100,7 +110,19 @@ class Profiles:
 
 
 def read_table(folder: Path, name: str) -> ad.AnnData:
-    """A table of :data:`TABLES`; cells of the CITE-seq table are labelled by their proteins."""
+    """A table of :data:`TABLES`; cells of the CITE-seq table are labelled by their proteins.
+
+    Parameters
+    ----------
+    folder
+        The folder ``cells/mrna`` of the development data, or where its files lie.
+    name
+        Short name in :data:`TABLES`.
+
+    Returns
+    -------
+    The table as it is in the file.
+    """
     data = ad.read_h5ad(folder / f"{TABLES[name]}.h5ad")
     if name == "citeseq":
         data.obs["cell_type"] = cell_types_by_protein(data)
@@ -111,6 +133,15 @@ def cell_types_by_protein(data: ad.AnnData) -> list[str]:
     """Types of peripheral blood cells by surface proteins, ``"unknown"`` where these do not agree with one type.
 
     Thresholds lie between the two modes of each protein in these cells.
+
+    Parameters
+    ----------
+    data
+        Cells of the CITE-seq table with ``obsm["protein_expression"]``.
+
+    Returns
+    -------
+    One type a cell.
     """
     names = [str(name).partition("_")[0] for name in data.uns["protein_names"]]
     protein = pd.DataFrame(np.asarray(data.obsm["protein_expression"], dtype=float), columns=names)

@@ -1,10 +1,10 @@
-"""The arms of the benchmark; scikit-learn and xgboost (extra ``bench``) are imported only when an arm trains."""
+"""The methods of the benchmark; scikit-learn and xgboost (extra ``bench``) are imported only when a method trains."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from midgd.bench.methods.base import Arm, IntervalArm, log_share
+from midgd.bench.methods.base import IntervalMethod, Method, log_share
 from midgd.bench.methods.boosting import XGBoost
 from midgd.bench.methods.learned import Learned, knn, mlp, pca_ridge, pls
 from midgd.bench.methods.means import CohortMean, Mean
@@ -12,15 +12,15 @@ from midgd.bench.methods.midgd import CalibratedMidgd, Midgd
 from midgd.bench.methods.paper import Paper
 from midgd.bench.methods.ridge import Ridge, WideRidge
 
-#: name -> a function that makes the untrained arm; a new arm is one line here
-ARMS: dict[str, Callable[[], Arm]] = {
+#: name -> a function that makes the untrained method; a new method is one line here
+METHODS: dict[str, Callable[[], Method]] = {
     "mean": Mean,
     "cohort-mean (oracle)": CohortMean,
     "knn": lambda: Learned("knn", knn),
     "pca-ridge": lambda: Learned("pca-ridge", pca_ridge),
     "ridge": Ridge,
     "ridge-matched": lambda: Ridge("ridge-matched", match_depth=True),
-    # Four thinned copies and a log that fits the depth: stronger than the plain depth-matched ridge.
+    # Four downsampled copies and a log that fits the depth: stronger than the plain depth-matched ridge.
     "ridge-matched-x4": lambda: Ridge("ridge-matched-x4", match_depth=True, copies=4, scale=None),
     "ridge-wide": lambda: WideRidge("ridge-wide"),
     "ridge-wide-matched": lambda: WideRidge("ridge-wide-matched", match_depth=True, scale=None),
@@ -38,40 +38,49 @@ ARMS: dict[str, Callable[[], Arm]] = {
 SLOW = ("midgd-paper", "midgd-calibrated")
 
 
-def make_arms(arms: Iterable[str | Arm] | None = None) -> list[Arm]:
-    """Untrained arms from names and ready arms; for None all of :data:`ARMS` but the slow ones.
+def make_methods(methods: Iterable[str | Method] | None = None) -> list[Method]:
+    """Untrained methods from names and ready methods; for None all of :data:`METHODS` but the slow ones.
+
+    Parameters
+    ----------
+    methods
+        Names, objects with ``name``, ``fit`` and ``predict``, or both.
+
+    Returns
+    -------
+    One object a method, in this order.
 
     Raises
     ------
     KeyError
         For an unknown name.
     ValueError
-        When two arms share a name: their rows could not be told apart.
+        When two methods share a name: their rows could not be told apart.
     """
-    chosen = [name for name in ARMS if name not in SLOW] if arms is None else list(arms)
-    unknown = [arm for arm in chosen if isinstance(arm, str) and arm not in ARMS]
+    chosen = [name for name in METHODS if name not in SLOW] if methods is None else list(methods)
+    unknown = [method for method in chosen if isinstance(method, str) and method not in METHODS]
     if unknown:
         raise KeyError(
-            f"unknown arms {unknown}; choose from {', '.join(ARMS)}, or pass an object with fit and predict."
+            f"unknown methods {unknown}; choose from {', '.join(METHODS)}, or pass an object with fit and predict."
         )
-    made = [ARMS[arm]() if isinstance(arm, str) else arm for arm in chosen]
-    names = [arm.name for arm in made]
+    made = [METHODS[method]() if isinstance(method, str) else method for method in chosen]
+    names = [method.name for method in made]
     if len(set(names)) < len(names):
-        raise ValueError(f"arms need different names, got {names}.")
+        raise ValueError(f"methods need different names, got {names}.")
     return made
 
 
 __all__ = [
-    "ARMS",
-    "Arm",
+    "METHODS",
     "CalibratedMidgd",
-    "IntervalArm",
+    "IntervalMethod",
     "Learned",
+    "Method",
     "Midgd",
     "Paper",
     "Ridge",
     "WideRidge",
     "XGBoost",
     "log_share",
-    "make_arms",
+    "make_methods",
 ]

@@ -1,4 +1,4 @@
-"""What every arm can do, and the handling of missing genes they share."""
+"""What every method can do, and the handling of missing genes they share."""
 
 from __future__ import annotations
 
@@ -15,18 +15,26 @@ Mask = NDArray[np.bool_]
 Floats = NDArray[np.floating[Any]]
 
 
-class Arm(Protocol):
+class Method(Protocol):
     """A way of inferring miRNA that takes part in the benchmark.
 
-    An arm may also have ``uses_extra = True``: ``fit`` then gets ``extra=``, a mapping from table
-    name to further training samples from which everything held out was removed. An arm with
-    ``predict_interval`` (see :class:`IntervalArm`) is scored for calibration as well.
+    A method may also have ``uses_extra = True``: ``fit`` then gets ``extra=``, a mapping from table
+    name to further training samples from which everything held out was removed. A method with
+    ``predict_interval`` (see :class:`IntervalMethod`) is scored for calibration as well.
     """
 
     name: str
 
     def fit(self, train: PairedData, *, seed: int = 0) -> None:
-        """Learn from the pairs; calling it again starts afresh."""
+        """Learn from the pairs; calling it again starts afresh.
+
+        Parameters
+        ----------
+        train
+            Pairs with all genes.
+        seed
+            Of everything that is random.
+        """
 
     def predict(self, x: NDArray[Any], genes_present: Mask, *, cohorts: NDArray[Any] | None = None) -> Floats:
         """Infer miRNA.
@@ -47,25 +55,50 @@ class Arm(Protocol):
 
 
 @runtime_checkable
-class IntervalArm(Protocol):
-    """An arm that also says how sure it is."""
+class IntervalMethod(Protocol):
+    """A method that also says how sure it is."""
 
     def predict_interval(self, x: NDArray[Any], genes_present: Mask, level: float) -> tuple[Floats, Floats]:
-        """Lower and upper end ``(n, n_mirnas)`` of the central ``level``, in log1p CPM."""
+        """Central prediction intervals.
+
+        Parameters
+        ----------
+        x, genes_present
+            As for :meth:`Method.predict`.
+        level
+            Part of the measured values that shall lie inside, between 0 and 1.
+
+        Returns
+        -------
+        Lower and upper ends, ``(n, n_mirnas)`` each, in log1p CPM.
+        """
 
 
 def log_share(x: NDArray[Any], genes_present: Mask, scale: float = 1e6) -> NDArray[np.float32]:
     """``log(1 + scale * share)`` over the genes present only, ``(n, n_present)``.
 
     The shares are renormalised: a query that lacks half of its molecules must not look twice as deep.
+
+    Parameters
+    ----------
+    x
+        ``(n, n_genes)`` counts.
+    genes_present
+        ``(n_genes,)`` False for genes that the query does not have.
+    scale
+        What the counts of a sample are made to add up to.
+
+    Returns
+    -------
+    ``(n, n_present)`` natural logs.
     """
     values = np.asarray(x[:, genes_present], dtype=np.float32)
     total = values.sum(axis=1, keepdims=True, dtype=np.float64)
     return np.log1p(values * (scale / np.where(total > 0, total, 1.0)).astype(np.float32))
 
 
-class RefitArm(ABC):
-    """An arm that is trained again on the genes a query has: the fairest baseline where genes are missing.
+class RefitMethod(ABC):
+    """A method that is trained again on the genes a query has: the fairest baseline where genes are missing.
 
     Subclasses give ``_fit(features, log_cpm, train, seed)`` and return a function from query features
     to log1p CPM.
@@ -81,7 +114,7 @@ class RefitArm(ABC):
         self._model(np.ones(len(train.genes), dtype=bool))
 
     def predict(self, x: NDArray[Any], genes_present: Mask, *, cohorts: NDArray[Any] | None = None) -> Floats:
-        """Infer from the genes present; see :meth:`Arm.predict`."""
+        """Infer from the genes present; see :meth:`Method.predict`."""
         return self._model(genes_present)(log_share(x, genes_present))
 
     def _model(self, genes_present: Mask) -> Callable[[NDArray[np.float32]], Floats]:

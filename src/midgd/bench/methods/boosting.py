@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from midgd.bench.data import PairedData, evaluated
+from midgd.bench.data import PairedData, scored_mirnas
 from midgd.bench.methods.base import Floats, Mask, log_share
 
 
@@ -43,7 +43,7 @@ class XGBoost:
         # One binned matrix serves all miRNAs: only the label changes.
         matrix = xgboost.QuantileDMatrix(features[:, self.genes_], max_bin=self.max_bin, nthread=self.n_jobs)
         self.models_: dict[int, Any] = {}
-        for column in np.flatnonzero(evaluated(train)):
+        for column in np.flatnonzero(scored_mirnas(train)):
             matrix.set_info(label=log_cpm[:, column])
             self.models_[int(column)] = xgboost.train(options, matrix, num_boost_round=20)
 

@@ -20,7 +20,7 @@ def kernel_ridge(
     """Fit centred linear ridge; the penalty with the lowest squared error in group-wise CV.
 
     scikit-learn's ``RidgeCV`` picks by leave-one-out, which two samples of one patient (or two
-    thinned copies of one sample) would mislead.
+    downsampled copies of one sample) would mislead.
 
     Parameters
     ----------

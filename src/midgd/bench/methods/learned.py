@@ -1,4 +1,4 @@
-"""Thin arms from scikit-learn: nearest neighbours, PCA + ridge, PLS and a small network."""
+"""Thin methods from scikit-learn: nearest neighbours, PCA + ridge, PLS and a small network."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from midgd.bench.data import PairedData
-from midgd.bench.methods.base import Floats, RefitArm
+from midgd.bench.methods.base import Floats, RefitMethod
 
 #: n_samples, n_genes, seed -> an unfitted estimator
 Maker = Callable[[int, int, int], Any]
 
 
-class Learned(RefitArm):
+class Learned(RefitMethod):
     """Any multi-output regressor on log1p CPM, trained again on the genes a query has.
 
     Parameters
@@ -38,7 +38,19 @@ class Learned(RefitArm):
 
 
 def knn(n_samples: int, n_genes: int, seed: int) -> Any:
-    """Ten nearest training samples in 50 principal components, weighted by 1 / distance."""
+    """Ten nearest training samples in 50 principal components, weighted by 1 / distance.
+
+    Parameters
+    ----------
+    n_samples, n_genes
+        Size of the training data.
+    seed
+        Of the principal components.
+
+    Returns
+    -------
+    A regressor of scikit-learn.
+    """
     from sklearn.neighbors import KNeighborsRegressor
     from sklearn.pipeline import make_pipeline
 
@@ -47,7 +59,19 @@ def knn(n_samples: int, n_genes: int, seed: int) -> Any:
 
 
 def pca_ridge(n_samples: int, n_genes: int, seed: int) -> Any:
-    """Ridge on 50 principal components, penalty by leave-one-out."""
+    """Ridge on 50 principal components, penalty by leave-one-out.
+
+    Parameters
+    ----------
+    n_samples, n_genes
+        Size of the training data.
+    seed
+        Of the principal components.
+
+    Returns
+    -------
+    A regressor of scikit-learn.
+    """
     from sklearn.linear_model import RidgeCV
     from sklearn.pipeline import make_pipeline
 
@@ -55,14 +79,38 @@ def pca_ridge(n_samples: int, n_genes: int, seed: int) -> Any:
 
 
 def pls(n_samples: int, n_genes: int, seed: int) -> Any:
-    """Partial least squares with 20 components."""
+    """Partial least squares with 20 components.
+
+    Parameters
+    ----------
+    n_samples, n_genes
+        Size of the training data.
+    seed
+        Not used.
+
+    Returns
+    -------
+    A regressor of scikit-learn.
+    """
     from sklearn.cross_decomposition import PLSRegression
 
     return PLSRegression(min(20, n_samples - 1, n_genes), scale=False)
 
 
 def mlp(n_samples: int, n_genes: int, seed: int) -> Any:
-    """A network on the 977 most variable genes: the idea of SiCmiR without its list of landmark genes."""
+    """A network on the 977 most variable genes: the idea of SiCmiR without its list of landmark genes.
+
+    Parameters
+    ----------
+    n_samples, n_genes
+        Size of the training data.
+    seed
+        Of the weights.
+
+    Returns
+    -------
+    A regressor of scikit-learn.
+    """
     from sklearn.feature_selection import SelectKBest
     from sklearn.neural_network import MLPRegressor
     from sklearn.pipeline import make_pipeline

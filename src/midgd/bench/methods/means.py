@@ -1,4 +1,4 @@
-"""Arms that do not look at the genes: what any other arm has to beat."""
+"""Methods that do not look at the genes: what any other method has to beat."""
 
 from __future__ import annotations
 

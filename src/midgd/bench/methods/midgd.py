@@ -1,19 +1,21 @@
-"""midgd as an arm: the mosaic of every table that a setting allows, as the bundled reference is trained."""
+"""midgd as a method: the mosaic of every table that a scenario allows, as the bundled reference is trained."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from midgd.bench.cells.pairs import PAIR_WEIGHT
-from midgd.bench.data import PairedData
+from midgd.bench.cells.pairs import sample_labels
+from midgd.bench.data import PAIRED, PairedData, each_once
 from midgd.bench.methods.base import Extra, Floats, Mask
 
-PAIRED = ("full", "rsem", "common")
+if TYPE_CHECKING:
+    from midgd.train import Modality, Mosaic
+
 UNPAIRED = ("mirna-only", "mature-only")
 
 
@@ -25,7 +27,7 @@ class Midgd:
     name
         Name in the table.
     mosaic
-        Train on all tables of the setting instead of its own training data alone.
+        Train on all tables of the scenario instead of its own training data alone.
     readout
         Answer with the readout; otherwise with the miRNA head of the decoder.
     """
@@ -34,8 +36,8 @@ class Midgd:
         self.name, self.uses_extra, self.readout = name, mosaic, readout
 
     def fit(self, train: PairedData, *, seed: int = 0, extra: Extra | None = None) -> None:
-        """Train a reference on the genes of the widest table and the miRNAs of the setting."""
-        from midgd.reference import Reference
+        """Train a reference on the genes of the widest table and the miRNAs of the scenario."""
+        from midgd.reference import Reference, minimal_card
         from midgd.train import fit, fit_readout
         from midgd.train.recipe import N_COMPONENTS, OPTIONS, READOUT, SPEC
 
@@ -51,13 +53,9 @@ class Midgd:
             unpaired = _unpaired(extra, train.mirnas)
             options = replace(READOUT, seed=seed)
             readout, kinds = fit_readout(
-                fitted.decoder, fitted.prior, mosaic, options, unpaired=unpaired, labels=_labels(obs)
+                fitted.decoder, fitted.prior, mosaic, options, unpaired=unpaired, labels=sample_labels(_kinds(obs), obs)
             )
-        card = {
-            "name": self.name,
-            "genes": {"symbol": list(self.genes_), "ensembl": [""] * len(self.genes_)},
-            "mirnas": {"name": list(train.mirnas), "accession": [""] * len(train.mirnas)},
-        }
+        card = minimal_card(self.name, self.genes_, train.mirnas)
         self.reference_ = Reference(card, fitted.decoder, fitted.prior, readout, kinds=kinds)
 
     def predict(self, x: NDArray[Any], genes_present: Mask, *, cohorts: NDArray[Any] | None = None) -> Floats:
@@ -83,7 +81,7 @@ class CalibratedMidgd(Midgd):
     name
         Name in the table.
     held_out
-        Fraction of the patients of the setting's own training data that is kept for the errors.
+        Fraction of the patients of the scenario's own training data that is kept for the errors.
     """
 
     def __init__(self, name: str = "midgd-calibrated", *, held_out: float = 0.2) -> None:
@@ -117,51 +115,25 @@ class CalibratedMidgd(Midgd):
         return centre - half, centre + half
 
 
-def _unpaired(extra: Extra, mirnas: pd.Index) -> Any:
-    """Samples with miRNA alone, of the level of the setting; None without any."""
-    tables = [extra[name] for name in UNPAIRED if name in extra and extra[name].mirnas.isin(mirnas).any()]
-    return {"mirna": _stack([(t.y, t.mirnas) for t in tables], mirnas)} if tables else None
-
-
-def _labels(obs: pd.DataFrame) -> Any:
-    """Labels of the samples: of label pairs those they came with, of all others cohort and sample type."""
-    from midgd.train import SampleLabels
-
-    cohort, kind = (obs[name].to_numpy(str) for name in ("cohort", "sample_type"))
-    columns = obs.reindex(columns=["group", "droplet_study", "weight"])
-    from_pairs = columns["group"].notna().to_numpy()
-    return SampleLabels(
-        np.where(from_pairs | (kind != "normal_adjacent"), cohort, np.char.add(cohort, " normal")),
-        from_pairs & (columns["group"] != "tissue").to_numpy(),
-        columns["droplet_study"].fillna("").to_numpy(str),
-        from_pairs,
-        np.where(from_pairs, PAIR_WEIGHT * columns["weight"].fillna(1.0), 1.0).astype(np.float32),
-    )
-
-
-def _mosaic(tables: list[PairedData], genes: pd.Index, mirnas: pd.Index) -> tuple[Any, pd.DataFrame]:
-    """Every sample once, from its first table, and their ``obs``."""
-    from midgd.train import Mosaic
-
-    taken: set[str] = set()
-    fresh = []
-    for table in tables:
-        fresh.append(table.subset(~table.obs.index.astype(str).isin(taken)))
-        taken |= set(table.obs.index.astype(str))
-    mrna, mirna = [(t.x, t.genes) for t in fresh], [(t.y, t.mirnas) for t in fresh]
-    mosaic = Mosaic({"mrna": _stack(mrna, genes), "mirna": _stack(mirna, mirnas)})
-    return mosaic, pd.concat([t.obs.astype(object) for t in fresh])
-
-
-def _stack(tables: list[tuple[NDArray[Any], pd.Index]], features: pd.Index) -> Any:
-    """Tables one below the other, by the names of the features; what a table does not list was not measured."""
+def _unpaired(extra: Extra, mirnas: pd.Index) -> dict[str, Modality] | None:
+    """Samples with miRNA alone, of the level of the scenario; None without any."""
     from midgd.train import Modality
 
-    counts, measured = [], []
-    for values, names in tables:
-        position = names.get_indexer(features)
-        wide = np.zeros((len(values), len(features)), np.float32)
-        wide[:, position >= 0] = np.asarray(values)[:, position[position >= 0]]
-        counts.append(wide)
-        measured.append(np.repeat((position >= 0)[None], len(wide), 0))
-    return Modality.from_mask(np.concatenate(counts), np.concatenate(measured))
+    tables = [extra[name] for name in UNPAIRED if name in extra and extra[name].mirnas.isin(mirnas).any()]
+    return {"mirna": Modality.stack([(t.y, t.mirnas) for t in tables], mirnas)} if tables else None
+
+
+def _kinds(obs: pd.DataFrame) -> NDArray[np.str_]:
+    """Kind of every sample: its cohort (of label pairs the kind), and whether it is normal tissue beside a tumour."""
+    cohort, sample_type = (obs[name].to_numpy(str) for name in ("cohort", "sample_type"))
+    return np.where(sample_type == "normal_adjacent", np.char.add(cohort, " normal"), cohort)
+
+
+def _mosaic(tables: list[PairedData], genes: pd.Index, mirnas: pd.Index) -> tuple[Mosaic, pd.DataFrame]:
+    """Every sample once, from its first table, and their ``obs``."""
+    from midgd.train import Modality, Mosaic
+
+    fresh = each_once(tables)
+    mrna = Modality.stack([(t.x, t.genes) for t in fresh], genes)
+    mirna = Modality.stack([(t.y, t.mirnas) for t in fresh], mirnas)
+    return Mosaic({"mrna": mrna, "mirna": mirna}), pd.concat([t.obs.astype(object) for t in fresh])

@@ -1,4 +1,4 @@
-"""The setting of the paper: no PCA start, no readout, its modules and its schedule (Zamani et al. 2026)."""
+"""The training of the paper: no PCA start, no readout, its modules and its schedule (Zamani et al. 2026)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from midgd.bench.methods.base import Extra, Floats, Mask
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Sizes, rates and batches of Zamani et al. 2026.
 N_LATENT, N_HIDDEN, N_LAYERS, N_COMPONENTS = 20, 100, 3, 20
+# Samples of a batch; learning rates of decoder, mixture and latents; momenta of AdamW.
 BATCH, LR_DECODER, LR_MIXTURE, LR_LATENT, BETAS = 64, 1e-4, 1e-2, 1e-2, (0.5, 0.7)
 
 
@@ -40,7 +42,7 @@ class Paper:
         import torch
 
         from midgd.nn import Decoder, DecoderSpec, GaussianMixture
-        from midgd.reference import Reference
+        from midgd.reference import Reference, minimal_card
 
         torch.manual_seed(seed)
         spec = DecoderSpec(
@@ -53,11 +55,7 @@ class Paper:
         }
         self._descend(torch.zeros(len(train.x), N_LATENT, requires_grad=True), np.random.default_rng(seed))
         self.train_genes_ = train.genes
-        card = {
-            "name": self.name,
-            "genes": {"symbol": list(train.genes), "ensembl": [""] * len(train.genes)},
-            "mirnas": {"name": list(train.mirnas), "accession": [""] * len(train.mirnas)},
-        }
+        card = minimal_card(self.name, train.genes, train.mirnas)
         modules = (self.decoder.eval().requires_grad_(False), self.prior.requires_grad_(False))
         self.reference_ = Reference(card, *modules)
         del self.counts

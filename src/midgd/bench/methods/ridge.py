@@ -1,4 +1,4 @@
-"""Kernel ridge on log CPM, the baseline to beat; full depth, matched to the query's depth, and wide."""
+"""Kernel ridge on log CPM, the baseline to beat: at full depth, at the depth of the query, with most tissues."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from midgd.bench.data import PairedData
 from midgd.bench.methods.base import Extra, Floats, Mask, log_share
 from midgd.bench.methods.kernel import kernel_ridge
-from midgd.bench.perturb import thin
+from midgd.bench.perturb import downsample
 
 Predictor = Callable[[NDArray[np.float32]], Floats]
 
@@ -24,9 +24,9 @@ class Ridge:
     name
         Name in the table.
     match_depth
-        Train on data thinned to the query's median depth when that is less than half the training depth.
+        Train on data downsampled to the query's median depth when that is less than half the training depth.
     copies
-        Thinned copies of the training data that are stacked (only with ``match_depth``).
+        Downsampled copies of the training data that are stacked (only with ``match_depth``).
     scale
         Gene shares are multiplied by it before log1p; ``None`` takes the query's median depth, at most a
         million. A single molecule among 1,000 then counts log 2 and not log 1,001.
@@ -69,16 +69,17 @@ class Ridge:
             features = log_share(counts, all_present, scale)
         else:
             rng, copies = np.random.default_rng(self.seed_), self.copies
-            features = np.concatenate([log_share(thin(counts, depth, rng), all_present, scale) for _ in range(copies)])
+            shallow = (downsample(counts, depth, rng) for _ in range(copies))
+            features = np.concatenate([log_share(part, all_present, scale) for part in shallow])
         log_cpm = np.tile(self.train_.log_cpm, (copies, 1))
         patients = np.tile(self.train_.obs["patient"].astype(str).to_numpy(), copies)
         return kernel_ridge(features, log_cpm, patients, self.seed_)
 
 
 class WideRidge(Ridge):
-    """Ridge on the table with more tissues and fewer genes ("common", or "mature-common"), where a setting allows it.
+    """Ridge on the table with more tissues and fewer genes ("common", or "mature-common"), where a scenario allows it.
 
-    Falls back to the setting's own training data when there is no such table.
+    Falls back to the scenario's own training data when there is no such table.
     """
 
     uses_extra = True
@@ -87,13 +88,13 @@ class WideRidge(Ridge):
         """Solve on the genes and miRNAs that both tables have."""
         # Mature names are only in the mature table: take the one that knows most of the miRNAs asked for.
         tables = [extra[name] for name in ("common", "mature-common") if extra and name in extra]
-        wide = max(tables, key=lambda table: int(train.mirnas.isin(table.mirnas).sum()), default=train)
-        self.columns_, self.known_ = train.genes.isin(wide.genes), train.mirnas.isin(wide.mirnas)
+        chosen = max(tables, key=lambda table: int(train.mirnas.isin(table.mirnas).sum()), default=train)
+        self.columns_, self.known_ = train.genes.isin(chosen.genes), train.mirnas.isin(chosen.mirnas)
         self.mean_ = train.log_cpm.mean(axis=0)
-        super().fit(wide.select(train.genes[self.columns_], train.mirnas[self.known_]), seed=seed)
+        super().fit(chosen.select(train.genes[self.columns_], train.mirnas[self.known_]), seed=seed)
 
     def predict(self, x: NDArray[Any], genes_present: Mask, *, cohorts: NDArray[Any] | None = None) -> Floats:
-        """Infer from the genes the wide table has; miRNAs it does not have get their training mean."""
+        """Infer from the genes that table has; miRNAs it does not have get their training mean."""
         out = np.tile(self.mean_, (len(x), 1))
         out[:, self.known_] = super().predict(x[:, self.columns_], genes_present[self.columns_])
         return out

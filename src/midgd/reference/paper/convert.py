@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,13 +11,13 @@ import torch
 from midgd._text import one_line
 from midgd.features import GeneVocabulary, MirnaVocabulary
 from midgd.features.genes import HUMAN_GENE_ID
+from midgd.features.mirna import mirna_level
 from midgd.reference.paper.decoder import build_decoder, build_prior
 from midgd.reference.paper.parts import n_training_samples, read_head, read_mixture, read_trunk
 from midgd.reference.paper.torch_file import read_records
 from midgd.reference.reference import Card, Reference
 
 CITATION = "Zamani et al. 2026, bioRxiv 10.64898/2026.05.29.727918"
-_MATURE = re.compile(r"-[35]p$|^MIMAT\d+$|\*$", re.IGNORECASE)
 
 
 def convert_midgd_paper(
@@ -103,8 +102,7 @@ def _card(
     symbols, names = [str(g) for g in genes], [str(m) for m in mirnas]
     ids = [m.group() if (m := HUMAN_GENE_ID.search(g)) else "" for g in symbols] if ensembl is None else list(ensembl)
     known = [""] * len(names) if accessions is None else list(accessions)
-    n_mature = sum(bool(_MATURE.search(name)) for name in names)
-    own = level or ("mature" if 2 * n_mature > len(names) else "stem-loop")
+    own = level or mirna_level(names)
     # Made here for their checks: a name that occurs twice is told now, not at the first query.
     GeneVocabulary(tuple(symbols), tuple(ids))
     MirnaVocabulary(tuple(names), tuple(known))

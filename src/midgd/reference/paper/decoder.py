@@ -13,7 +13,17 @@ DISPERSION_FLOOR = 1.0  # the paper's r is exp(log_r) + 1
 
 
 def build_prior(mixture: Mixture) -> GaussianMixture:
-    """The mixture with these parameters."""
+    """The mixture with these parameters.
+
+    Parameters
+    ----------
+    mixture
+        Means, variances and weights.
+
+    Returns
+    -------
+    A mixture with these parameters.
+    """
     prior = GaussianMixture(*mixture.means.shape)
     prior.load_state_dict(vars(mixture))
     return prior
@@ -21,7 +31,26 @@ def build_prior(mixture: Mixture) -> GaussianMixture:
 
 @torch.no_grad()
 def build_decoder(trunk: Trunk, heads: dict[str, Head], prior: GaussianMixture) -> Decoder:
-    """The same maps in the layers that the decoder has; ValueError if sizes do not follow from each other."""
+    """The same maps in the layers that the decoder has.
+
+    Parameters
+    ----------
+    trunk
+        Layers that all heads share.
+    heads
+        Modality to head.
+    prior
+        The mixture, which tells the size of the latent.
+
+    Returns
+    -------
+    The decoder.
+
+    Raises
+    ------
+    ValueError
+        If sizes do not follow from each other.
+    """
     _check_sizes(trunk, heads, prior.n_latent)
     _check_padding(trunk, heads, prior.n_latent)
     spec = DecoderSpec(

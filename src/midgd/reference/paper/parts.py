@@ -28,12 +28,26 @@ LOG_VAR = re.compile(r"_?(?P<negative>neg_?)?log_?(var\w*|beta)", re.IGNORECASE)
 WEIGHT = re.compile(r"_?(weight|pi)s?", re.IGNORECASE)
 
 
+# Many times what the paper's models have; a reader must end on any file.
 MAX_LAYERS, MAX_HEADS, MAX_ATTRIBUTES = 300, 16, 100_000
 MAX_GROWTH, SMALL = 8, 1 << 22  # a product of maps may have so many times their numbers; small ones always
 
 
 def check_growth(made: int, given: int) -> None:
-    """Whether a model of so many numbers may be made of so many: padding and products of narrow layers grow."""
+    """Refuse to make much more numbers than a file has: padding and products of narrow layers grow.
+
+    Parameters
+    ----------
+    made
+        Numbers that would be made.
+    given
+        Numbers that the file has.
+
+    Raises
+    ------
+    ValueError
+        If it is more than :data:`MAX_GROWTH` times as many.
+    """
     if made > MAX_GROWTH * given + SMALL:
         raise ValueError(
             f"Its layers differ too much in width: of {given:,} numbers it would make {made:,}, more than {MAX_GROWTH}"
@@ -49,7 +63,22 @@ class Affine:
     bias: Tensor
 
     def then(self, other: Affine) -> Affine:
-        """One map for this and another after it; ValueError if it would be far larger than the two."""
+        """One map for this and another after it.
+
+        Parameters
+        ----------
+        other
+            The map that comes after this one.
+
+        Returns
+        -------
+        The product, computed in float64.
+
+        Raises
+        ------
+        ValueError
+            If it would be far larger than the two.
+        """
         check_growth(len(other.bias) * self.weight.shape[1], self.weight.numel() + other.weight.numel())
         first, second = (Affine(m.weight.double(), m.bias.double()) for m in (self, other))
         return Affine((second.weight @ first.weight).float(), (second.weight @ first.bias + second.bias).float())
@@ -89,7 +118,22 @@ class Mixture:
 
 
 def read_trunk(model: Record) -> Trunk:
-    """Layers of ``decoder.main``, in order."""
+    """Layers of ``decoder.main``, in order.
+
+    Parameters
+    ----------
+    model
+        The module in the file.
+
+    Returns
+    -------
+    Hidden layers and their activation.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or it has layers that midgd does not know.
+    """
     found = [r for path, r in _records(model) if re.search(r"(^|\.)decoder\.main$", path)]
     found = found or [r for path, r in _records(model) if path.endswith("main")]
     if not found:
@@ -150,7 +194,26 @@ def _affine(record: Record, where: str) -> Affine:
 
 
 def read_head(model: Record, modality: str, names: Sequence[str]) -> Head:
-    """The head of ``"mrna"`` or ``"mirna"``; ``names`` are its features, as the user gives them."""
+    """One head of the model.
+
+    Parameters
+    ----------
+    model
+        The module in the file.
+    modality
+        ``"mrna"`` or ``"mirna"``.
+    names
+        Names of its features, as the user gives them.
+
+    Returns
+    -------
+    The maps to shares and, with zero inflation, to chances of a zero, and the dispersions.
+
+    Raises
+    ------
+    ValueError
+        If the head is not there, or is not one that midgd can convert.
+    """
     record, where = _find_head(model, modality, len(names))
     linears = {path: r for path, r in _records(record) if r.kind == "Linear"}
     to_zero = {path for path in linears if any(ZERO.search(part) for part in path.split("."))}
@@ -205,7 +268,22 @@ def _check_softmax(record: Record, where: str) -> None:
 
 
 def read_mixture(model: Record) -> Mixture:
-    """The prior: the record that has means, log variances and weights."""
+    """The prior: the record that has means, log variances and weights.
+
+    Parameters
+    ----------
+    model
+        The module in the file.
+
+    Returns
+    -------
+    Means, variances and weights.
+
+    Raises
+    ------
+    ValueError
+        If it has none.
+    """
     for _, record in sorted(_records(model), key=lambda item: item[0].split(".")[-1] != "gmm"):
         tensors = {k: v for k, v in record.attributes().items() if isinstance(v, TensorRecord)}
         means = next((t for name, t in tensors.items() if MEAN.fullmatch(name) and len(t.size) == 2), None)
@@ -233,7 +311,19 @@ def _mixture(means: Tensor, log_var: Tensor, negative: bool, weight: Tensor) -> 
 
 
 def n_training_samples(model: Record, n_latent: int) -> int:
-    """Rows of the largest representation; 0 if the file has none."""
+    """Rows of the largest representation; 0 if the file has none.
+
+    Parameters
+    ----------
+    model
+        The module in the file.
+    n_latent
+        Number of dimensions of the latent.
+
+    Returns
+    -------
+    Rows of the largest representation; 0 if the file has none.
+    """
     z = [r.attributes().get("z") for _, r in _records(model) if "Representation" in r.kind]
     return max((t.size[0] for t in z if isinstance(t, TensorRecord) and t.size[1:] == (n_latent,)), default=0)
 

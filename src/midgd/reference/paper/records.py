@@ -11,7 +11,8 @@ from torch import Tensor
 from midgd._text import shown
 
 # The paper's models have some 50 modules, 6 deep. What a reader does for each must stay cheap.
-MAX_NODES, MAX_LEVELS, MAX_NAME = 20_000, 40, 200
+MAX_NODES, MAX_NESTED, MAX_NAME = 20_000, 40, 200
+# Dimensions of a tensor, and the largest number that a size may be.
 MAX_DIMENSIONS, MAX_NUMBER = 8, 1 << 48
 # Values that a model may be made of, for each value in the file; shared weights and padding may need some more.
 MAX_COPIES, FREE_VALUES = 8, 1 << 24
@@ -54,7 +55,18 @@ class Allowance:
         self.left = FREE_VALUES
 
     def take(self, n: int) -> None:
-        """Use up some of it, or refuse."""
+        """Use up some of it, or refuse.
+
+        Parameters
+        ----------
+        n
+            How many numbers are to be made.
+
+        Raises
+        ------
+        ValueError
+            If that is more than what is left.
+        """
         self.left -= n
         if self.left < 0:
             raise ValueError(f"The model would need more than {MAX_COPIES} times the numbers in its file.")
@@ -74,7 +86,18 @@ class Storage:
         return self.numel * self.dtype.itemsize
 
     def fill(self, content: bytes) -> None:
-        """Set the values, little endian."""
+        """Set the values, little endian.
+
+        Parameters
+        ----------
+        content
+            Bytes of the values.
+
+        Raises
+        ------
+        ValueError
+            If they are not as many as the record says.
+        """
         if len(content) != self.n_bytes:
             raise ValueError(f"storage {shown(self.key)} is cut short")
         if self.numel:
@@ -116,6 +139,15 @@ class TensorRecord:
 def walk(root: Record) -> Iterator[tuple[str, Record | TensorRecord]]:
     """All records and tensors below a record with their paths, each once, in the order of the attributes.
 
+    Parameters
+    ----------
+    root
+        Where to begin.
+
+    Returns
+    -------
+    Paths, with dots, and what lies there.
+
     Raises
     ------
     ValueError
@@ -130,8 +162,8 @@ def walk(root: Record) -> Iterator[tuple[str, Record | TensorRecord]]:
         for name, child in reversed(_children(value)):
             if isinstance(child, Record | TensorRecord | dict | list | tuple) and id(child) not in seen:
                 seen.add(id(child))
-                if len(seen) > MAX_NODES or level >= MAX_LEVELS:
-                    raise ValueError(f"More than {MAX_NODES:,} parts, or more than {MAX_LEVELS} levels of them.")
+                if len(seen) > MAX_NODES or level >= MAX_NESTED:
+                    raise ValueError(f"More than {MAX_NODES:,} parts, or more than {MAX_NESTED} levels of them.")
                 stack.append((f"{path}.{str(name)[:MAX_NAME]}".lstrip("."), level + 1, child))
 
 

@@ -15,6 +15,7 @@ from midgd._zip import open_zip, read_entry
 from midgd.reference.paper.records import Record, Storage
 from midgd.reference.paper.unpickle import MAX_PICKLE, Forbidden, Reader
 
+# With which files of torch.save began before PyTorch 1.6 (torch/serialization.py).
 LEGACY_MAGIC, LEGACY_PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
 
 # What damaged or malicious bytes make the readers raise.
@@ -28,6 +29,15 @@ def read_records(path: Path) -> Record:
     """Read the module in a file of ``torch.save``.
 
     Time and memory are bounded: by a few times the size of the file for the numbers, and by fixed limits for the rest.
+
+    Parameters
+    ----------
+    path
+        The file.
+
+    Returns
+    -------
+    What the module in it is, without having run anything.
 
     Raises
     ------

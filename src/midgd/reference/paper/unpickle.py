@@ -121,7 +121,22 @@ class Reader:
         return value
 
     def top(self, kind: type) -> Any:
-        """The value on top of the stack, which must be of a kind."""
+        """The value on top of the stack, which must be of a kind.
+
+        Parameters
+        ----------
+        kind
+            Type that the value must have.
+
+        Returns
+        -------
+        The value, which stays on the stack.
+
+        Raises
+        ------
+        ValueError
+            If it is of another type.
+        """
         value = self.stack[-1]
         if not isinstance(value, kind):
             raise ValueError(f"a {type(value).__name__} is used as a {kind.__name__}")
@@ -137,7 +152,18 @@ class Reader:
         raise ValueError("its stack is not in order")
 
     def name(self, full: str) -> None:
-        """Put a global on the stack if it is on a list."""
+        """Put a global on the stack if it is on a list.
+
+        Parameters
+        ----------
+        full
+            Name of a class or function, with its module.
+
+        Raises
+        ------
+        Forbidden
+            If it is not on the list of names that a model needs.
+        """
         name = _Global(full)
         if full not in CALLABLE and name.dtype is None and not (len(full) <= MAX_GLOBAL and INERT.fullmatch(full)):
             raise Forbidden(
@@ -147,7 +173,18 @@ class Reader:
         self.stack.append(name)
 
     def call(self, arguments: object) -> None:
-        """Stand in for the call of a global: what it would have made is described, not made."""
+        """Stand in for the call of a global: what it would have made is described, not made.
+
+        Parameters
+        ----------
+        arguments
+            What it would be called with.
+
+        Raises
+        ------
+        ValueError
+            If what lies on the stack is not a class or function.
+        """
         name = self.pop()
         if not isinstance(name, _Global) or not isinstance(arguments, tuple):
             raise ValueError("it calls something that is not a function")
@@ -171,7 +208,18 @@ class Reader:
         return Record(name)
 
     def build(self, state: object) -> None:
-        """Give an object the state it was saved with."""
+        """Give an object the state it was saved with.
+
+        Parameters
+        ----------
+        state
+            Its attributes.
+
+        Raises
+        ------
+        ValueError
+            If the object cannot have any.
+        """
         target = self.stack[-1]
         if isinstance(target, Record):
             target.state = state if isinstance(state, dict) else {}
@@ -179,7 +227,18 @@ class Reader:
             raise ValueError(f"a {type(target).__name__} is given a state")
 
     def refer(self, pid: object) -> None:
-        """Put what a persistent id stands for on the stack: a storage, or a class."""
+        """Put what a persistent id stands for on the stack: a storage, or a class.
+
+        Parameters
+        ----------
+        pid
+            What the pickle names as stored elsewhere.
+
+        Raises
+        ------
+        ValueError
+            If it is neither a storage nor a class.
+        """
         match pid:
             case ("module", _Global() as name, *_):  # old files carry the source text of a class beside it
                 self.stack.append(name)

@@ -1,0 +1,19 @@
+"""Where rows come from: reading, checking, one gate for AnnData and DataFrame."""
+
+from __future__ import annotations
+
+from midgd.counts.check import CountCheck, check_counts
+from midgd.counts.rows import RowSource, as_chunk, is_dask
+from midgd.counts.view import OVERRIDE, CountView, read_counts, rna_modality
+
+__all__ = [
+    "OVERRIDE",
+    "CountCheck",
+    "CountView",
+    "RowSource",
+    "as_chunk",
+    "check_counts",
+    "is_dask",
+    "read_counts",
+    "rna_modality",
+]

@@ -1,0 +1,1 @@
+"""Files from the network: whole, checked, resumed, and with one error that says what to do."""
