@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from midgd.data.counts import CountCheck, check_counts, empty_rows
-from midgd.data.rows import RowSource, as_chunk, is_dask
+from midgd.data.rows import RowSource, as_chunk, computable, is_computable, is_dask
 from midgd.data.view import OVERRIDE, CountView, read_counts, rna_modality
 
 __all__ = [
@@ -13,7 +13,9 @@ __all__ = [
     "RowSource",
     "as_chunk",
     "check_counts",
+    "computable",
     "empty_rows",
+    "is_computable",
     "is_dask",
     "read_counts",
     "rna_modality",

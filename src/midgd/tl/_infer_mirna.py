@@ -18,6 +18,7 @@ from midgd.infer.domain import OUTSIDE
 from midgd.infer.predict import in_units, sample_kind_of
 from midgd.reference import Reference, load
 from midgd.settings import logger
+from midgd.tl._copy import copy_of
 from midgd.tl._modality import is_mudata, mrna_of
 from midgd.tl._output import PartialOutput
 from midgd.tl._results import (
@@ -310,6 +311,6 @@ def _write(
         values = pd.DataFrame(arrays["values"], index=view.obs_names, columns=names)
         values.attrs["midgd"] = Details(values, arrays, uns)
         return values
-    target = (data.to_memory() if data.isbacked else data.copy()) if copy else data
+    target = copy_of(data) if copy else data
     write_obsm(target, arrays, names, uns, key)
     return target if copy else None
