@@ -13,7 +13,7 @@ from midgd.nn.readout import MILLION
 from midgd.pl._spatial import coordinates, spacing
 from midgd.settings import logger
 from midgd.spatial import Process, smooth_map
-from midgd.tl._results import SCORE, check_key, is_result
+from midgd.tl._results import SCORE, check_key, clear, is_result
 from midgd.tl._values import column, labels, log_values
 
 FEWEST = 10  # spots of a section
@@ -69,7 +69,7 @@ def smooth_spatial(
         errors of the reference are not in it (``uncertainty=True`` of :func:`midgd.tl.infer_mirna` has those).
     ``uns[key_added]``
         As of the inference, and ``smoothing``: for each section its spots, and length scale in units of the
-        coordinates (NaN where no value varies).
+        coordinates (NaN where no value varies); ``smoothed_from``: the name of the results it was made from.
 
     Raises
     ------
@@ -117,11 +117,12 @@ def smooth_spatial(
         smoothed[rows], sd[rows] = centre, deviation
         notes.append(_note(name, len(rows), process))
         logger.info("smooth_spatial: %s", notes[-1])
+    clear(adata, target)
     adata.obsm[target] = pd.DataFrame(_as(smoothed, units), adata.obs_names, found.var_names)
     adata.obsm[f"{target}_map_sd"] = pd.DataFrame(sd, adata.obs_names, found.var_names)
     if f"{key}_{SCORE}" in adata.obs:
         adata.obs[f"{target}_{SCORE}"] = adata.obs[f"{key}_{SCORE}"].to_numpy()
-    adata.uns[target] = dict(adata.uns.get(key, {})) | {"smoothing": pd.DataFrame(notes)}
+    adata.uns[target] = dict(adata.uns.get(key, {})) | {"smoothing": pd.DataFrame(notes), "smoothed_from": key}
     return None
 
 
