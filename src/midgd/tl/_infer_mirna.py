@@ -119,7 +119,8 @@ def infer_mirna(
     sample_kind
         What a row is: ``"cell"``, or ``"tissue"`` for bulk samples and spots. Scores and standard deviations are
         measured by the errors on such samples; the inferred values do not depend on it. ``"auto"`` takes ``"cell"``
-        where most of the first 256 rows (or groups) are nearest to a kind of cell. What was taken is in
+        where most of the first 256 rows (or groups) are nearest to a kind of cell, or have fewer than about 300 counts,
+        which tell no kind: errors on cells are the larger ones. What was taken is in
         ``uns[key_added]["sample_kind"]``.
     modality
         Of a MuData, the modality with the mRNA; default: found by its name (``rna``, ``gex``) or feature types.
