@@ -53,3 +53,10 @@ def test_half_of_the_rows_are_enough() -> None:
     x = umis(2_000)
     x[100:] = x[100:] > 0
     assert findings(x)["binarised"].startswith("100 of 200 rows of adata.X, first row 100")
+
+
+def test_a_few_deep_rows_do_not_speak_for_shallow_ones() -> None:
+    x = umis(5)
+    x[3, :40] = 1
+    x[3, 40:] = 0
+    assert findings(x) == {}

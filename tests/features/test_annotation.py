@@ -77,3 +77,38 @@ def test_gene_ids_are_found_in_columns_and_in_the_index() -> None:
 def test_is_gene_expression() -> None:
     assert is_gene_expression(var(feature_types=["Gene Expression"] * 3))
     assert not is_gene_expression(var(feature_types=["Peaks"] * 3)) and not is_gene_expression(var())
+
+
+@pytest.mark.parametrize("column", ["kind", "capture", "source", "what"])
+@pytest.mark.parametrize("gene", GENES)
+def test_a_column_of_any_name_that_tells_genes_from_others_is_believed(column: str, gene: Any) -> None:
+    assert read_annotation(var(**{column: [gene, "Antibody Capture", gene]})).excluded[1] != ""
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["rna", "protein", "protein"], ["rna", "rna", "rna"], ["protein", "x", "y"], ["protein_coding", "rna", "adt"]],
+)
+def test_a_column_of_any_name_that_may_mean_another_thing_is_not(values: list[str]) -> None:
+    assert read_annotation(var(what=values)).excluded == ("", "", "")
+
+
+def test_what_is_called_gene_expression_is_known() -> None:
+    assert read_annotation(var(feature_types=["RNA", None, "RNA"])).called_genes == (True, False, True)
+    assert read_annotation(var(feature_types=[None, "ADT", None])).called_genes is None
+    assert read_annotation(var(symbol=["a", "b", "c"])).called_genes is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ({"genome": ["mm10"] * 3}, "genome 'mm10'"),
+        ({"species": ["Mus musculus"] * 3}, "species 'Mus musculus'"),
+        ({"gene_ids": ["ENSMUSG00000069516"] * 3}, "gene_ids 'ENSMUSG00000069516'"),
+        ({"genome": ["GRCh38", "mm10", "mm10"]}, ""),
+        ({"genome": ["hg38"] * 3}, ""),
+        ({"gene_ids": ["ENSG00000090382"] * 3}, ""),
+    ],
+)
+def test_another_species_is_known(columns: dict[str, list[str]], says: str) -> None:
+    assert read_annotation(var(**columns)).species == says

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from midgd.features import ColumnAnnotation, GeneVocabulary, align_genes, choose_columns
+from midgd.features import ColumnAnnotation, GeneVocabulary, align_genes, blocks, choose_columns
 from midgd.features import columns as reasons
 
 SYMBOLS = tuple(f"G{a}{b}" for a in string.ascii_uppercase for b in string.ascii_uppercase)
@@ -139,3 +139,24 @@ def test_the_report_has_reasons_counts_and_examples() -> None:
     assert pd.Series(saved["left_out_examples"]).str.len().gt(0).all() and np.issubdtype(
         saved["left_out"].dtype, np.str_
     )
+
+
+FEW = ["CD4", "CD14", "LYZ"]
+
+
+def test_antibodies_in_front_take_the_names_of_the_genes() -> None:
+    made_unique = [*FEW, *SYMBOLS[:90], "CD4-1", *SYMBOLS[90:300], "CD14-1", *SYMBOLS[300:500], "LYZ-1", *SYMBOLS[500:]]
+    assert counted(made_unique) == made_unique[3:]
+    assert choose_columns(made_unique, VOCABULARY).reasons[:3] == [blocks.FRONT] * 3
+    guides = [f"{name}-1" for name in FEW]
+    assert choose_columns([*SYMBOLS, *FEW, *guides], VOCABULARY).reasons[-3:] == [reasons.NUMBERED] * 3
+
+
+def test_antibodies_behind_the_genes_are_left_out() -> None:
+    chosen = choose_columns([*FEW, *SYMBOLS, *FEW], VOCABULARY)
+    assert (chosen.gene[:-3] >= 0).all() and chosen.reasons[-3:] == [blocks.BEHIND] * 3
+
+
+def test_where_genes_are_called_so_their_column_is_the_gene() -> None:
+    called = ColumnAnnotation(("",) * 4, called_genes=(True, False, False, False))
+    assert counted(["CD4", "CD4", "CD14", "LYZ-1"], called) == ["CD4", "CD14"]

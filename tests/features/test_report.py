@@ -5,6 +5,7 @@ import logging
 import pytest
 
 from midgd.features import GeneReport
+from midgd.features.blocks import FRONT
 from midgd.features.columns import UNKNOWN
 from midgd.settings import logger
 
@@ -24,6 +25,13 @@ def test_a_selection_of_genes_is_a_warning() -> None:
 def test_columns_of_the_same_name_are_a_warning() -> None:
     (warning,) = report(repeated=("CD4", "CD8A")).warnings
     assert "(2 names: 'CD4', 'CD8A')" in warning and "feature_types" in warning
+
+
+def test_another_species_and_guesses_are_warnings() -> None:
+    (warning,) = report(species="genome 'mm10'").warnings
+    assert warning.startswith("genome 'mm10' in .var says that these are genes of another species")
+    (warning,) = report(left_out={FRONT: 3}, left_out_examples={FRONT: ("CD4", "CD8A")}).warnings
+    assert warning.startswith("3 columns were taken for antibodies or guides") and "('CD4', 'CD8A')" in warning
 
 
 def test_what_is_left_out_is_a_note_unless_it_is_only_unknown() -> None:

@@ -54,3 +54,17 @@ def test_without_deviations_the_message_says_how_to_get_them(toy_query, toy_refe
 def test_levels_are_between_0_and_1(inferred, level):
     with pytest.raises(ValueError, match="between 0 and 1"):
         midgd.get.interval(inferred, level)
+
+
+def test_a_smoothed_map_has_none_and_the_message_names_where_they_are(inferred):
+    inferred.obsm["spatial"] = np.stack([np.arange(60) % 10, np.arange(60) // 10], 1) * 100.0
+    midgd.tl.smooth_spatial(inferred)
+    with pytest.raises(KeyError, match=r"is a map of midgd.tl.smooth_spatial.*Intervals of single spots: key='mirna'"):
+        midgd.get.interval(inferred, key="mirna_smoothed")
+
+
+def test_without_notes_there_are_none(inferred):
+    import anndata as ad
+
+    with pytest.raises(KeyError, match=r"anndata\.concat needs uns_merge='first'"):
+        midgd.get.interval(ad.concat([inferred[:30], inferred[30:]]))

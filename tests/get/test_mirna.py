@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import midgd
+from midgd.settings import logger
 
 NAMES = [f"m{i}" for i in range(8)]
 
@@ -130,3 +131,20 @@ def test_a_mirna_that_is_there_twice() -> None:
     adata.obsm["mirna"] = adata.obsm["mirna"][["m0", "m1", "m0"]]
     with pytest.raises(ValueError, match="'m0' more than once"):
         midgd.get.mirna(adata)
+
+
+@pytest.mark.parametrize("merge", ["first", "same", None])
+def test_parts_in_different_units_are_an_error(merge: str | None) -> None:
+    first, second = cells(3), cells(3, units="cpm")
+    second.obsm["mirna"] *= np.float32(1_000)
+    with pytest.raises(ValueError, match="infer all parts in the same units before they are concatenated"):
+        midgd.get.mirna(ad.concat([first, second], uns_merge=merge))
+
+
+def test_lost_notes_are_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    logger.addHandler(caplog.handler)
+    try:
+        mirna = midgd.get.mirna(ad.concat([cells(3), cells(3)], index_unique="-"))
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert "the values are taken for log1p CPM" in caplog.text and mirna.shape == (6, 8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -45,7 +46,10 @@ def test_an_error_arrives_and_later_tasks_never_begin(monkeypatch):
     def work(part):
         with lock:
             begun.append(part[0, 0])
-        raise KeyboardInterrupt if part[0, 0] == 0 else RuntimeError
+        if part[0, 0] == 0:
+            raise KeyboardInterrupt
+        time.sleep(0.02)  # tasks that take no time are all done before the caller has asked for the first result
+        raise RuntimeError
 
     with pytest.raises(KeyboardInterrupt):
         map_rows(work, np.arange(500)[:, None], CPU)

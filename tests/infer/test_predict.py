@@ -11,7 +11,7 @@ from scipy import sparse
 from scipy.stats import spearmanr
 
 from midgd.infer import InferenceOptions, Prediction, Predictor
-from midgd.infer.predict import UNITS, at_level, domain_score, in_units, sample_kind_of, uncertainty
+from midgd.infer.predict import TELLING, UNITS, at_level, domain_score, in_units, sample_kind_of, uncertainty
 from midgd.reference import Reference, load
 from midgd.reference.reference import ALLOWED_EXCESS, Arms
 
@@ -123,7 +123,21 @@ def test_nearest_kinds_are_those_of_held_out_samples(toy_reference, toy_pairs):
 def test_most_rows_decide_what_the_rows_are(toy_reference, predicted):
     for kinds, expected in (([2, 2, 0, -1, -1], "cell"), ([2, 0, 1], "tissue"), ([-1, -1], "tissue")):
         part = dataclasses.replace(predicted[: len(kinds)], kind=np.array(kinds))
-        assert sample_kind_of(toy_reference, part) == expected
+        assert sample_kind_of(toy_reference, with_evidence(part, 0.5)) == expected
+
+
+def with_evidence(part, evidence):
+    return dataclasses.replace(part, evidence=np.full(len(part), evidence, np.float32))
+
+
+def test_rows_of_too_few_counts_to_tell_are_judged_as_cells(toy_reference, predicted):
+    part = dataclasses.replace(predicted[:3], kind=np.array([0, 0, 1]))
+    assert sample_kind_of(toy_reference, with_evidence(part, 2 * TELLING)) == "tissue"
+    assert sample_kind_of(toy_reference, with_evidence(part, TELLING / 2)) == "cell"
+    table = toy_reference.card["kinds_table"]
+    tissues = table | {"group": ["tissue"] * len(table["group"])}
+    tissue_only = dataclasses.replace(toy_reference, card=toy_reference.card | {"kinds_table": tissues})
+    assert sample_kind_of(tissue_only, with_evidence(part, TELLING / 2)) == "tissue"
 
 
 def test_cells_are_judged_by_the_errors_of_cells(toy_reference, predicted):

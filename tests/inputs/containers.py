@@ -44,6 +44,16 @@ def masked(few: ad.AnnData, *, hidden: bool) -> ad.AnnData:
     return adata
 
 
+def of_columns(few: ad.AnnData, dtype: str) -> ad.AnnData:
+    adata = with_x(few, few.X.tocsc())
+    adata.X.data = adata.X.data.astype(dtype)
+    return adata
+
+
+def plain(x: Any) -> Any:
+    return x
+
+
 def backed(few: ad.AnnData, folder: Path, convert: Callable[[Any], Any] = sparse.csr_matrix) -> ad.AnnData:
     with_x(few, convert(few.X)).write_h5ad(folder / "a.h5ad")
     return ad.read_h5ad(folder / "a.h5ad", backed="r")
@@ -99,6 +109,16 @@ INPUTS = [
     Input("X: float64", typed("float64")),
     Input("X: float16, dense", typed("float16")),
     Input("X: float16, sparse", lambda few, _: sparse_typed(few, "float16")),
+    Input(
+        "X: float16, sparse, with copy=True",
+        lambda few, _: Given(sparse_typed(few, "float16"), {"copy": True}),
+    ),
+    Input(
+        "subset of sparse float16",
+        lambda few, _: sparse_typed(few, "float16")[:20],
+        REFUSED,
+        "before taking the subset, call adata.X = adata.X.astype('float32')",
+    ),
     Input("X: long double", typed("longdouble")),
     Input("X: big-endian float32 (HDF5 of Java or R)", typed(">f4")),
     Input("X: big-endian int32", typed(">i4")),
@@ -128,6 +148,8 @@ INPUTS = [
         REFUSED,
         "copy=True cannot copy a backed AnnData: call its to_memory() first",
     ),
+    Input("backed .h5ad, CSR of float16", lambda few, folder: backed(sparse_typed(few, "float16"), folder, plain)),
+    Input("backed .h5ad, CSC, big-endian", lambda few, folder: backed(of_columns(few, ">f4"), folder, plain)),
     Input(
         "subset of a backed .h5ad",
         lambda few, folder: backed(few, folder)[:20],
@@ -138,6 +160,7 @@ INPUTS = [
     Input("dask array of float16 blocks", lambda few, _: dask_array(few, lambda x: x.toarray().astype("f2"))),
     Input("dask array of sparse blocks", lambda few, _: dask_array(few, sparse.csr_matrix)),
     Input("view of an AnnData", lambda few, _: few[:]),
+    Input("view of a dask array", lambda few, _: dask_array(few, lambda x: x.toarray())[:]),
     Input("counts in a layer, X not set", lambda few, _: Given(in_layer(few), {"layer": "counts"})),
     Input("X not set", lambda few, _: in_layer(few), REFUSED, "adata.X is not set: name a layer with layer=...;"),
     Input("counts in raw, logarithms in X", lambda few, _: Given(in_raw(few), {"use_raw": True})),

@@ -18,6 +18,7 @@ from .table import REFUSED, WARNED, Given, Input, with_names
 
 PROTEINS = ("CD14", "CD19", "CD34")
 ADT = ("CD4", "CD8A", "CD14", "CD19", "CD27", "CD34")
+FOUR = ("CD4", "CD8A", "CD14", "CD27")  # all but CD14 are among the genes of these cells
 GUIDES = ("LYZ-1", "LYZ-2", "CD74-1", "NKG7-1")
 GENE = "Gene Expression"
 
@@ -45,6 +46,25 @@ def beside(few: ad.AnnData, names: Sequence[str], **columns: Any) -> ad.AnnData:
         gene_values = of_genes if isinstance(of_genes, list) else [of_genes] * few.n_vars
         table[name] = pd.Series([*gene_values, *([of_others] * len(names))], index=table.index, dtype=object)
     return ad.AnnData(sparse.hstack([few.X, other]).tocsr(), obs=few.obs.copy(), var=table)
+
+
+def in_front(few: ad.AnnData, names: Sequence[str]) -> ad.AnnData:
+    both = beside(few, names)
+    both = both[:, np.roll(np.arange(both.n_vars), len(names))].copy()
+    both.var_names_make_unique()
+    return both
+
+
+def in_bytes(few: ad.AnnData) -> ad.AnnData:
+    adata = few.copy()
+    adata.var["name"] = [name.encode() for name in few.var_names]
+    return with_names(adata, [str(i) for i in range(few.n_vars)])
+
+
+def with_column(few: ad.AnnData, column: str, value: str) -> ad.AnnData:
+    adata = few.copy()
+    adata.var[column] = value
+    return adata
 
 
 def as_categories(adata: ad.AnnData, column: str) -> ad.AnnData:
@@ -128,6 +148,28 @@ INPUTS = [
         lambda few, _: beside(few, [f"{name}-1" for name in few.var_names[20:40]]),
         says="a gene name and a number (guide, antibody or repeat) beside the gene itself",
     ),
+    Input(
+        "antibodies, a column of another name",
+        lambda few, _: beside(few, ADT, kind=("RNA", "ADT")),
+        says="6 columns, kind 'ADT'",
+    ),
+    Input(
+        "antibodies, only the genes have a feature type",
+        lambda few, _: beside(few, FOUR, feature_types=(GENE, None)),
+        says="4 columns, a gene's name without a feature type, where genes have one",
+    ),
+    Input(
+        "antibodies behind the genes, nothing known",
+        lambda few, _: beside(few, FOUR),
+        WARNED,
+        "4 columns were taken for antibodies or guides, only by their place in the table",
+    ),
+    Input(
+        "antibodies before the genes, made unique, nothing known",
+        lambda few, _: in_front(few, FOUR),
+        WARNED,
+        "4 columns were taken for antibodies or guides, only by their place in the table",
+    ),
     Input("antibodies CD4_TotalSeqB", lambda few, _: beside(few, [f"{name}_TotalSeqB" for name in ADT])),
     Input("hashtags", lambda few, _: beside(few, ["Hashtag1", "HTO_2"]), says="antibodies and hashtags"),
     Input(
@@ -162,6 +204,18 @@ INPUTS = [
         lambda few, _: with_names(few, [f"ENSMUSG{i:011d}" for i in range(few.n_vars)]),
         REFUSED,
         "gene ids of another species",
+    ),
+    Input("names as bytes", lambda few, _: Given(in_bytes(few), {"gene_symbols": "name"})),
+    Input(
+        "genes in capitals, column genome mm10",
+        lambda few, _: with_column(few, "genome", "mm10"),
+        WARNED,
+        "genome 'mm10' in .var says that these are genes of another species",
+    ),
+    Input(
+        "mouse genes, column feature_reference",
+        lambda few, _: beside(few, ["LYZ", "CD74"], feature_reference=("NCBITaxon:9606", "NCBITaxon:10090")),
+        says="2 columns, feature_reference 'NCBITaxon:10090'",
     ),
     Input("genes twice, same name", lambda few, _: halves(few, ""), WARNED, "columns of the same name were summed"),
     Input(

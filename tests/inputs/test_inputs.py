@@ -59,7 +59,9 @@ def few() -> ad.AnnData:
 
 def infer(given: Given) -> np.ndarray:
     result = midgd.tl.infer_mirna(given.data, refine=0, **given.arguments)
-    return (result if isinstance(result, pd.DataFrame) else midgd.get.mirna(given.data).to_df()).to_numpy()
+    if not isinstance(result, pd.DataFrame):
+        result = midgd.get.mirna(given.data if result is None else result).to_df()
+    return result.to_numpy()
 
 
 @pytest.fixture(scope="module")

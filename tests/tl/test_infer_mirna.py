@@ -10,6 +10,8 @@ from scipy import sparse
 
 import midgd
 from midgd.reference.reference import ALLOWED_EXCESS
+from midgd.settings import logger
+from midgd.tl._judge import warn_of_rows
 
 KEYS = ["mirna", "X_midgd"]
 
@@ -307,3 +309,13 @@ def test_encoder_alone_is_close(few, expected):
     assert guess.uns["mirna"]["params"]["refine"] == 0
     correlation = np.corrcoef(values(guess).ravel(), values(expected).ravel())[0, 1]
     assert 0.97 < correlation < 1.0
+
+
+@pytest.mark.parametrize(("refine", "said"), [(0, True), (4, True), (5, False), (None, False)])
+def test_scores_without_enough_steps_are_called_too_high(caplog, refine, said):
+    logger.addHandler(caplog.handler)
+    try:
+        warn_of_rows(0, np.array([0.9, 0.8, 0.1], np.float32), None, refine)
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert caplog.messages[0].startswith("67 % of the cells") and ("scores are too high" in caplog.text) == said

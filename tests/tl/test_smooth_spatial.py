@@ -28,6 +28,14 @@ def test_what_is_written_goes_through_get_and_leaves_the_results_alone(spots):
     np.testing.assert_allclose(at_spots, spots.obsm["mirna_smoothed"], atol=1e-5)
 
 
+def test_no_deviations_of_an_earlier_result_stay_beside_the_map(spots, toy_reference):
+    midgd.tl.infer_mirna(spots, toy_reference, uncertainty=True, key_added="mirna_smoothed")
+    midgd.tl.smooth_spatial(spots)
+    assert "mirna_smoothed_sd" not in spots.obsm and spots.uns["mirna_smoothed"]["smoothed_from"] == "mirna"
+    midgd.tl.infer_mirna(spots, toy_reference, key_added="mirna_smoothed")
+    assert "mirna_smoothed_map_sd" not in spots.obsm and "smoothing" not in spots.uns["mirna_smoothed"]
+
+
 def test_units_are_kept(spots, toy_reference):
     midgd.tl.smooth_spatial(spots)
     midgd.tl.infer_mirna(spots, toy_reference, level="stem-loop", units="cpm", key_added="cpm")

@@ -144,8 +144,10 @@ def latent_key(key: str) -> str:
 
 def check_key(key: str, argument: str = "key_added") -> None:
     """Refuse a name that files of AnnData cannot have."""
-    if not isinstance(key, str) or not key or "/" in key:
-        raise ValueError(f"{argument}={key!r} must be a name: a text without '/', which h5ad files cannot hold.")
+    if not isinstance(key, str) or not key.strip("."):
+        raise ValueError(f"{argument}={key!r} must be a name.")
+    if wrong := [character for character in "/\0" if character in key]:
+        raise ValueError(f"{argument}={key!r} must be a name without {wrong[0]!r}, which files of AnnData cannot hold.")
 
 
 def write_obsm(
@@ -169,7 +171,7 @@ def write_obsm(
         new["obsm", f"{key}_weights"] = pd.DataFrame(arrays["weights"], cells, PARTS)
     if "sd" in arrays:
         new["obsm", f"{key}_sd"] = pd.DataFrame(arrays["sd"], cells, names)
-    _clear(adata, key)
+    clear(adata, key)
     for (attribute, name), value in new.items():
         getattr(adata, attribute)[name] = value
 
@@ -185,11 +187,11 @@ def obs_columns(arrays: Mapping[str, NDArray[Any]], uns: Mapping[str, Any], key:
 
 def _places(key: str) -> list[tuple[str, str]]:
     """All that a result can consist of."""
-    obsm = [("obsm", name) for name in (key, f"{key}_sd", f"{key}_weights", latent_key(key))]
+    obsm = [("obsm", name) for name in (key, f"{key}_sd", f"{key}_map_sd", f"{key}_weights", latent_key(key))]
     return [*obsm, *(("obs", f"{key}_{name}") for name in (SCORE, *NEAREST)), ("uns", key)]
 
 
-def _clear(adata: AnnData, key: str) -> None:
+def clear(adata: AnnData, key: str) -> None:
     """Remove what is in the places of a result, so that no part of an older one stays beside the new one."""
     owners = {place: key for place in _places(key) if is_result(adata.uns.get(key))}
     others = [name for name, value in adata.uns.items() if is_result(value) and name != key]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from midgd.counts.check import CountCheck, check_counts
-from midgd.counts.rows import RowSource, as_chunk, is_dask
+from midgd.counts.rows import RowSource, as_chunk, computable, is_computable, is_dask
 from midgd.counts.view import OVERRIDE, CountView, read_counts, rna_modality
 
 __all__ = [
@@ -13,6 +13,8 @@ __all__ = [
     "RowSource",
     "as_chunk",
     "check_counts",
+    "computable",
+    "is_computable",
     "is_dask",
     "read_counts",
     "rna_modality",

@@ -28,7 +28,8 @@ _SURE = 4
 _ACCIDENTS = 9
 # Among counts, this many normalised rows are no accident; among normalised rows, a smaller share of whole ones is.
 _NORMALISED_ROWS, _WHOLE_SHARE = 3, 0.1
-_LARGEST = float(np.finfo(np.float32).max)
+# No sample has as many molecules; sums and squares of anything smaller are finite in single precision.
+_LARGEST = 1e15
 _ERRORS = tuple(scale for scale in LOOKS if scale is not Scale.NORMALISED)
 
 
@@ -36,8 +37,8 @@ _ERRORS = tuple(scale for scale in LOOKS if scale is not Scale.NORMALISED)
 class CountCheck:
     """Check a matrix for counts, a chunk at a time.
 
-    Values are checked in every row: NaN, infinite and negative ones are errors, and values too large for single
-    precision. So is the scale, see :mod:`midgd.counts.scale`: logarithms, square roots and fractions are errors, and so
+    Values are checked in every row: NaN, infinite and negative ones are errors, and values above 1e15. So is the
+    scale, see :mod:`midgd.counts.scale`: logarithms, square roots and fractions are errors, and so
     is a matrix in which some rows hold counts and others something else. Estimated counts (RSEM, salmon), TPM, FPKM
     and corrected counts (SoupX, CellBender, decontX) of any depth pass. Warned about, once each: a common depth of
     all rows, and whole numbers that are unlikely to be counts (binarised, rounded logarithms, rounded normalised
@@ -166,7 +167,7 @@ class CountCheck:
         if largest > _LARGEST:
             matrix = sp.csr_matrix(chunk)
             row = first_row + _first_row(matrix, matrix.data > _LARGEST)
-            self._fail(f"has values too large for single precision, first in {self._name(row)} ({largest:.3g})")
+            self._fail(f"has values too large to be counts, first in {self._name(row)} ({largest:.3g})")
 
     def _see(self, matrix: sp.csr_matrix, first_row: int) -> None:
         seen = row_scales(matrix)
@@ -271,6 +272,13 @@ class CountCheck:
         whole, normalised = self._n.get(Scale.COUNTS, 0), self._n.get(Scale.NORMALISED, 0)
         if normalised >= _NORMALISED_ROWS and whole >= _WHOLE_SHARE * normalised and Scale.COUNTS in self._first:
             self._mixture(self._first[Scale.COUNTS], Scale.NORMALISED)
+        if 0 < normalised < min(_NORMALISED_ROWS, whole):
+            first = self._name(self._first[Scale.NORMALISED])
+            self._warn(
+                "few normalised",
+                f"{self.where}: most rows hold counts, but {normalised} look normalised to a common depth, first "
+                f"{first}",
+            )
 
     def _mixture(self, sure: int, other: Scale) -> NoReturn:
         self._fail(

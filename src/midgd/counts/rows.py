@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 import scipy.sparse as sp
-from anndata.abc import CSCDataset
+from anndata.abc import CSCDataset, CSRDataset
 from numpy.typing import NDArray
 
 from midgd.settings import logger
@@ -85,7 +85,7 @@ class RowSource:
         """Consecutive rows in blocks of the size that suits the storage."""
         matrix, n = self.matrix, self.shape[0]
         if sp.issparse(matrix):
-            matrix = _computable(matrix)
+            matrix = computable(matrix)
         if isinstance(matrix, CSCDataset) or (sp.issparse(matrix) and matrix.format == "csc"):
             yield from _csc_blocks(matrix, self.memory_budget)
         elif is_dask(matrix):
@@ -101,7 +101,8 @@ class RowSource:
         else:
             size = self._stored_rows()
             for a in range(0, n, size):
-                yield as_chunk(matrix[a : min(a + size, n)])
+                b = min(a + size, n)
+                yield _stored_part(matrix, a, b) if isinstance(matrix, CSRDataset) else as_chunk(matrix[a:b])
 
     def _stored_rows(self) -> int:
         """Rows to read from a file at a time: whole storage chunks where they fit the budget."""
@@ -112,7 +113,8 @@ class RowSource:
 
 def is_dask(matrix: Any) -> bool:
     """Whether a matrix is a dask array, without importing dask."""
-    return type(matrix).__module__.startswith("dask.")
+    # The X of a view is of a class of anndata that inherits from dask's.
+    return any(parent.__module__.startswith("dask.") for parent in type(matrix).__mro__)
 
 
 def as_chunk(block: Any) -> Chunk:
@@ -133,7 +135,7 @@ def as_chunk(block: Any) -> Chunk:
             )
         block = block.data
     if sp.issparse(block):
-        return sp.csr_matrix(_computable(block))
+        return sp.csr_matrix(computable(block))
     if hasattr(block, "todense") and not isinstance(block, np.ndarray):  # pydata sparse, from dask
         return as_chunk(block.tocsr() if hasattr(block, "tocsr") else block.todense())
     # np.asarray also takes np.matrix, whose rows and products behave unlike those of an array.
@@ -141,11 +143,16 @@ def as_chunk(block: Any) -> Chunk:
     return values.astype(_computable_type(values.dtype), copy=False)
 
 
-def _computable(matrix: Any) -> Any:
-    """A sparse matrix in a type that scipy can slice and multiply; itself where it can."""
-    wanted = _computable_type(matrix.dtype)
-    if wanted == matrix.dtype:
+def is_computable(matrix: Any) -> bool:
+    """Whether scipy can slice and copy a matrix: not where it is sparse and of half precision or other byte order."""
+    return not sp.issparse(matrix) or _computable_type(matrix.dtype) == matrix.dtype
+
+
+def computable(matrix: Any) -> Any:
+    """A sparse matrix in a type that scipy can slice, copy and multiply; itself where it can."""
+    if is_computable(matrix):
         return matrix
+    wanted = _computable_type(matrix.dtype)
     # scipy itself cannot convert what it does not support: the values change, the places are shared.
     if matrix.format in ("csr", "csc", "bsr"):
         parts = (matrix.data.astype(wanted), matrix.indices, matrix.indptr)
@@ -219,10 +226,24 @@ def _csc_blocks(matrix: Any, memory_budget: int) -> Iterator[sp.csr_matrix]:
     step = max(1, -(-n_rows // passes))
     for a in range(0, n_rows, step):
         if backed:
-            parts = [sp.csr_matrix(matrix[:, c:d][a : a + step]) for c, d in _column_spans(indptr, values)]
+            parts = [_stored_part(matrix, c, d)[a : a + step] for c, d in _column_spans(indptr, values)]
             yield sp.csr_matrix(sp.hstack(parts, format="csr"))
         else:
             yield as_chunk(matrix[a : a + step])
+
+
+def _stored_part(matrix: Any, start: int, stop: int) -> sp.csr_matrix:
+    """Rows of a CSR matrix in a file, columns of a CSC matrix."""
+    by_row = not isinstance(matrix, CSCDataset)
+    if _computable_type(matrix.dtype) == matrix.dtype:
+        return sp.csr_matrix(matrix[start:stop] if by_row else matrix[:, start:stop])
+    # anndata reads into scipy, which refuses the type.
+    indptr = np.asarray(matrix.group["indptr"][start : stop + 1], dtype=np.int64)
+    values, indices = (np.asarray(matrix.group[name][indptr[0] : indptr[-1]]) for name in ("data", "indices"))
+    parts = (values.astype(_computable_type(values.dtype)), indices, indptr - indptr[0])
+    if by_row:
+        return sp.csr_matrix(parts, shape=(stop - start, matrix.shape[1]))
+    return sp.csr_matrix(sp.csc_matrix(parts, shape=(matrix.shape[0], stop - start)))
 
 
 def _column_spans(indptr: NDArray[np.int64], values: int) -> Iterator[tuple[int, int]]:

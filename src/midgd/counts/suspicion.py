@@ -9,7 +9,7 @@ import numpy as np
 
 from midgd.counts.scale import LARGEST_LOG, RowScales, Scale
 
-# Rows with fewer values say nothing; findings in fewer than this share of the others are accidents.
+# Rows with fewer values say nothing; findings in fewer than this share of all rows are accidents.
 _LEAST_VALUES = 30
 _SHARE = 0.2  # of the rows
 # In counts of genes, zeros are many and one is the most frequent of the other values.
@@ -32,6 +32,7 @@ class WholeNumbers:
     """What is odd about rows of whole numbers, counted over chunks."""
 
     _n_rows: int = 0
+    _n_filled: int = 0
     _n: dict[str, int] = field(default_factory=dict)
     _first: dict[str, int] = field(default_factory=dict)
 
@@ -39,6 +40,7 @@ class WholeNumbers:
         """Count the next rows."""
         rows = (seen.scale == Scale.COUNTS) & (seen.n_values >= _LEAST_VALUES)
         self._n_rows += int(rows.sum())
+        self._n_filled += int((seen.scale != Scale.EMPTY).sum())
         sparse = seen.n_values < _SPARSE * n_genes
         small = seen.largest <= LARGEST_LOG
         no_ones = sparse & (seen.smallest > 1)
@@ -55,8 +57,9 @@ class WholeNumbers:
                 self._first.setdefault(kind, first_row + int(np.argmax(found & rows)))
 
     def findings(self, where: str, name: Callable[[int], str]) -> Iterator[tuple[str, str]]:
-        """Kind and message of what is odd in at least a fifth of the rows."""
+        """Kind and message of what is odd in at least a fifth of the rows that are not empty."""
         for kind, n in self._n.items():
-            if n >= _SHARE * self._n_rows:
+            # Where most rows are too shallow to say anything, a few deeper ones are no sample of all.
+            if n >= _SHARE * self._n_filled:
                 rows = f"{n:,} of {self._n_rows:,} rows of {where}, first {name(self._first[kind])}"
                 yield kind, f"{rows}, hold {_MESSAGES[kind]}"

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from anndata import AnnData
 
+from midgd.counts.rows import is_computable
 from midgd.features import ColumnAnnotation, is_gene_expression, read_annotation
 from midgd.features.genes import clean_names
 
@@ -130,6 +131,7 @@ def _is_real(dtype: Any) -> bool:
 def _from_anndata(adata: AnnData, layer: str | None, use_raw: bool, gene_symbols: str | None) -> CountView:
     if layer is not None and use_raw:
         raise ValueError(f"layer={layer!r} and use_raw=True exclude each other: adata.raw has no layers; give one")
+    _check_subset(adata)
     matrix, var, where = _choose(adata, layer, use_raw)
     dtypes = set(matrix.dtypes) if isinstance(matrix, pd.DataFrame) else {matrix.dtype}
     if wrong := [dtype for dtype in dtypes if not _is_real(dtype)]:
@@ -162,6 +164,20 @@ def _choose(adata: AnnData, layer: str | None, use_raw: bool) -> tuple[Any, Any,
     if matrix is None:
         raise ValueError(f"adata.X is not set: name a layer with layer=...; there is {_list(_layers(adata))}")
     return matrix, adata.var, "adata.X"
+
+
+def _check_subset(adata: AnnData) -> None:
+    """Refuse a subset of values that scipy cannot take rows of; it does so when they are asked for."""
+    if not adata.is_view or adata.isbacked:
+        return
+    whole = adata._adata_ref
+    layers = {f"layers[{name!r}]": whole.layers[name] for name in _layers(whole)}
+    for name, matrix in {"X": whole.X, **layers}.items():
+        if not is_computable(matrix):
+            raise TypeError(
+                f"a subset of sparse values of type {matrix.dtype} cannot be read, scipy does not support it: before "
+                f"taking the subset, call adata.{name} = adata.{name}.astype('float32')"
+            )
 
 
 def _layers(adata: AnnData) -> list[str]:

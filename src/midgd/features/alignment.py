@@ -135,6 +135,7 @@ def align_genes(
         left_out_examples=examples_by_reason(texts, chosen.reasons),
         letter_case=chosen.letter_case,
         repeated=chosen.repeated,
+        species=annotation.species if annotation else "",
     )
     ones = np.ones(len(used), dtype=np.float32)
     selection = sp.csr_matrix((ones, (used, column)), shape=(len(texts), len(present)))

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from midgd.features.genes import HUMAN_GENE_ID, clean_names
 
 # Columns of var, by their letters alone: feature_types (scanpy), feature_type, modality (scvi-tools), ...
 _KIND_COLUMNS = ("featuretypes", "featuretype", "modality", "modalities", "featureclass")
 _MAYBE_KIND_COLUMNS = ("librarytype", "assay", "type")  # believed only where they name gene expression
-_GENOME_COLUMNS = ("genome", "species", "organism", "genomes")
+_GENOME_COLUMNS = ("genome", "species", "organism", "genomes", "featurereference", "reference")
 _ID_COLUMNS = ("geneids", "geneid", "ensemblid", "ensemblids", "ensembl", "ensemblgeneid", "featureid", "ids", "id")
+
+# A column of another name is believed if it has no more values than this, of genes and of others.
+_FEW_KINDS = 20
 
 # What those columns hold for genes: Cell Ranger, muon, Seurat, BD Rhapsody; by their letters alone.
 _GENE_KINDS = frozenset(
@@ -33,6 +38,7 @@ _OTHER_GENOME = re.compile(
     r"ncbitaxon:(?!9606$)|ercc|spike|sars|virus|10090)",
     re.IGNORECASE,
 )
+_FOREIGN_ID = re.compile(r"ENS[A-Z]{3,4}G\d{11}")
 
 
 @dataclass(frozen=True)
@@ -46,10 +52,16 @@ class ColumnAnnotation:
         where it does or nothing is said.
     gene_ids
         Gene id of each column, ``""`` where there is none; None if the table has no Ensembl ids.
+    called_genes
+        Whether a column is called gene expression; None if no column is.
+    species
+        What says that all columns are genes of another species (``"genome 'mm10'"``), ``""`` if nothing does.
     """
 
     excluded: tuple[str, ...]
     gene_ids: tuple[str, ...] | None = None
+    called_genes: tuple[bool, ...] | None = None
+    species: str = ""
 
 
 def read_annotation(var: Any) -> ColumnAnnotation:
@@ -58,9 +70,10 @@ def read_annotation(var: Any) -> ColumnAnnotation:
     Parameters
     ----------
     var
-        ``adata.var``. Kinds of features are read from ``feature_types``, ``feature_type``, ``modality`` or the like,
-        genomes from ``genome`` or ``species``, Ensembl ids from ``gene_ids`` or the like or from the index. Letter
-        case and punctuation of the names of columns do not matter.
+        ``adata.var``. Kinds of features are read from ``feature_types``, ``feature_type``, ``modality`` or the like, or
+        from any column that names both genes and something else; genomes from ``genome`` or ``species``, Ensembl ids
+        from ``gene_ids`` or the like or from the index. Letter case and punctuation of the names of columns do not
+        matter.
 
     Returns
     -------
@@ -76,6 +89,9 @@ def read_annotation(var: Any) -> ColumnAnnotation:
     kinds = _first_column(var, _KIND_COLUMNS, _names_kinds)
     if kinds is None:
         kinds = _first_column(var, _MAYBE_KIND_COLUMNS, lambda values: any(map(_is_gene, set(values))))
+    if kinds is None:
+        kinds = next(filter(None, (_first_column(var, [_letters(c)], _tells_apart) for c in _text_columns(var))), None)
+    called = None if kinds is None else tuple(map(_is_gene, kinds[1]))
     excluded = [""] * n if kinds is None else _other_kinds(*kinds)
     genomes = _first_column(var, _GENOME_COLUMNS, lambda values: any(map(_HUMAN.search, set(values))))
     if genomes is not None:
@@ -84,10 +100,14 @@ def read_annotation(var: Any) -> ColumnAnnotation:
             old or (f"{genomes[0]} {value!r}" if foreign[value] else "")
             for old, value in zip(excluded, genomes[1], strict=True)
         ]
+    foreign_only = _first_column(var, _GENOME_COLUMNS, _all_foreign) or _first_column(var, _ID_COLUMNS, _foreign_ids)
+    species = f"{foreign_only[0]} {foreign_only[1][0]!r}" if genomes is None and foreign_only else ""
     ids = _first_column(var, _ID_COLUMNS, _mostly_ensembl)
     if ids is None and _mostly_ensembl(index := clean_names(var.index)):
         ids = "index", index
-    return ColumnAnnotation(tuple(excluded), None if ids is None else tuple(ids[1]))
+    return ColumnAnnotation(
+        tuple(excluded), None if ids is None else tuple(ids[1]), called if called and any(called) else None, species
+    )
 
 
 def is_gene_expression(var: Any) -> bool:
@@ -115,15 +135,31 @@ def _first_column(var: Any, names: Sequence[str], fits: Any) -> tuple[str, list[
     columns = {_letters(column): column for column in reversed(list(var.columns))}
     for name in names:
         if name in columns:
-            values = _texts(np.asarray(var[columns[name]], dtype=object))
+            values = clean_names(np.asarray(var[columns[name]], dtype=object))
             if len(values) and fits(values):
                 return str(columns[name]), values
     return None
 
 
-def _texts(values: Any) -> list[str]:
-    # Files written by R and Java keep bytes.
-    return clean_names(v.decode(errors="replace") if isinstance(v, bytes) else v for v in values)
+def _text_columns(var: Any) -> list[str]:
+    return [name for name in var.columns if not pd.api.types.is_numeric_dtype(var[name])]
+
+
+def _tells_apart(values: list[str]) -> bool:
+    """Whether a column of any name has genes and, fewer of them, something else."""
+    times = Counter(values)
+    if len(times) > _FEW_KINDS or not _names_kinds(values):
+        return False
+    others = sum(n for value, n in times.items() if _is_other(value))
+    return 0 < others < sum(n for value, n in times.items() if _is_gene(value))
+
+
+def _all_foreign(values: list[str]) -> bool:
+    return all(value and _is_foreign(value) for value in set(values))
+
+
+def _foreign_ids(values: list[str]) -> bool:
+    return 2 * sum(_FOREIGN_ID.match(value) is not None for value in values) > len(values)
 
 
 def _names_kinds(values: list[str]) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from midgd.features.annotation import ColumnAnnotation
+from midgd.features.blocks import block_of_repeats
 from midgd.features.genes import HUMAN_GENE_ID, Form, GeneVocabulary
 
 #: Rows of htseq-count and of STAR's ReadsPerGene that sum up reads of no gene.
@@ -29,6 +30,7 @@ OTHER_CASE = "another letter case of a gene that has its own column"
 OTHER_PUNCTUATION = "another spelling of a gene that has its own column"
 NUMBERED = "a gene name and a number (guide, antibody or repeat) beside the gene itself"
 NO_GENE_ID = "a gene's name with an id that is no gene's"
+NO_KIND = "a gene's name without a feature type, where genes have one"
 SPIKE_IN = "spike-ins"
 CONTROL = "control probes"
 ANTIBODY = "antibodies and hashtags"
@@ -133,9 +135,34 @@ def choose_columns(
         leave_out(_among_foreign(texts, gene, reasons), lambda _: OTHER_SPECIES)
     if ids is not None:
         leave_out(_without_gene_id(gene, ids, vocabulary), lambda _: NO_GENE_ID)
+    called = np.array(annotation.called_genes) if annotation and annotation.called_genes else None
+    if called is not None:
+        unsaid = (gene >= 0) & ~called
+        beside_gene = unsaid & np.isin(gene, gene[called])
+        leave_out(np.flatnonzero(unsaid if 2 * beside_gene.sum() > unsaid.sum() else beside_gene), lambda _: NO_KIND)
+    elif ids is None:
+        _blocks(texts, gene, reasons)
     unexplained = np.flatnonzero((gene < 0) & np.array([not reason for reason in reasons], dtype=bool))
     leave_out(unexplained, kind_of_unknown)
     return ChosenColumns(gene, reasons, int((case & (gene >= 0)).sum()), _repeated(texts, gene, ids))
+
+
+def _blocks(texts: list[str], gene: NDArray[np.int64], reasons: list[str]) -> None:
+    """Leave out antibodies or guides of which nothing is said; the genes behind them may have got a number."""
+    stems = [_stem(text) if why == NUMBERED else text for text, why in zip(texts, reasons, strict=True)]
+    known = {text: index for text, index in zip(texts, gene, strict=True) if index >= 0}
+    meant = np.array([known.get(stem, -1) for stem in stems], dtype=np.int64)
+    block, why = block_of_repeats(stems, meant)
+    block = block[gene[block] >= 0]
+    for i in np.flatnonzero(np.isin(meant, gene[block])):
+        if reasons[i] == NUMBERED:
+            gene[i], reasons[i] = meant[i], ""
+    for i in block:
+        gene[i], reasons[i] = -1, why
+
+
+def _stem(text: str) -> str:
+    return numbered_stem(text) or text
 
 
 def _numbered(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -44,8 +45,14 @@ class Form(IntEnum):
 
 
 def clean_names(names: Iterable[object]) -> list[str]:
-    """Names as text without surrounding blanks; None and NaN become ``""``."""
-    return [n.strip() if type(n) is str else "" if pd.isna(n) else str(n).strip() for n in names]  # type: ignore[call-overload]
+    """Names as text without surrounding blanks; None and NaN become ``""``, bytes (files of R and Java) are decoded."""
+    return [n.strip() if type(n) is str else _as_text(n) for n in names]
+
+
+def _as_text(name: Any) -> str:
+    if isinstance(name, bytes):
+        return name.decode(errors="replace").strip()
+    return "" if pd.isna(name) else str(name).strip()
 
 
 def _unambiguous(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:

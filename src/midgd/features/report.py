@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from midgd.features.blocks import BEHIND, FRONT
 from midgd.features.columns import UNKNOWN
 from midgd.settings import logger
 
@@ -46,6 +47,8 @@ class GeneReport:
         Columns that are counted although their letter case is not the reference's.
     repeated
         Names that stand over several of the summed columns, with nothing to tell whether all are genes.
+    species
+        What says that all columns are genes of another species, ``""`` if nothing does.
     """
 
     n_query: int
@@ -61,6 +64,7 @@ class GeneReport:
     left_out_examples: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     letter_case: int = 0
     repeated: tuple[str, ...] = field(default=(), repr=False)
+    species: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """The report as ints, strings and arrays, to be written in ``uns`` of an ``.h5ad`` or zarr file.
@@ -114,6 +118,18 @@ class GeneReport:
                 "variable genes were selected, give the counts of all genes (the object before the selection, or "
                 "use_raw=True if adata.raw holds counts): the answer is better. Of a panel there is no more"
             )
+        if self.species:
+            found.append(
+                f"{self.species} in .var says that these are genes of another species. The answer holds only if their "
+                "names are those of the human orthologs; correct or drop that column then"
+            )
+        for reason in (FRONT, BEHIND):
+            if reason in self.left_out:
+                some = examples(self.left_out_examples[reason])
+                found.append(
+                    f"{self.left_out[reason]:,} columns were taken for antibodies or guides, only by their place in "
+                    f"the table ({some}): say what they are in .var['feature_types']"
+                )
         if self.repeated:
             found.append(
                 f"columns of the same name were summed ({len(self.repeated):,} names: {examples(self.repeated)}). If "

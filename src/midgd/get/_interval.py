@@ -8,8 +8,8 @@ import pandas as pd
 from anndata import AnnData
 
 from midgd.adata.holder import holder
-from midgd.adata.results import units_of
 from midgd.get._mirna import table_of
+from midgd.get._units import checked_units
 from midgd.infer.predict import in_units, log1p_cpm_of, sd_in_units
 from midgd.infer.uncertainty import n_deviations
 from midgd.nn.readout import MILLION
@@ -25,6 +25,8 @@ def interval(adata: AnnData | MuData, level: float = 0.9, key: str = "mirna") ->
     errors of the reference were measured: held-out samples of known kinds, and kinds that models had not seen. Its
     width depends on the miRNA, on the depth of the cell and on how well the reference knows cells like it
     (:mod:`midgd.infer.uncertainty`). For a single miRNA of a single kind of cell it may hold more or less often.
+    Absent miRNAs hold more often than abundant ones, and what another protocol counts differently is outside: of miRNAs
+    above 10 CPM in single donors of blood, 60 % held, and 90 % without the constant difference of each miRNA.
 
     Parameters
     ----------
@@ -42,9 +44,10 @@ def interval(adata: AnnData | MuData, level: float = 0.9, key: str = "mirna") ->
     Raises
     ------
     KeyError
-        If there are no results under this key, or they have no standard deviations.
+        If there are no results under this key, or they have no standard deviations (a smoothed map has none), or
+        what ``uns`` says of them is lost.
     ValueError
-        If ``level`` is not between 0 and 1.
+        If ``level`` is not between 0 and 1, or the table was put together from parts in different units.
 
     Examples
     --------
@@ -55,14 +58,25 @@ def interval(adata: AnnData | MuData, level: float = 0.9, key: str = "mirna") ->
         raise ValueError(f"level={level!r} must be between 0 and 1: the part of the measured values that lie inside.")
     adata = holder(adata, key)
     values = table_of(adata, key)
+    uns: Mapping[str, Any] = adata.uns.get(key, {})
+    if "smoothing" in uns:
+        spots = uns.get("smoothed_from", "mirna")
+        raise KeyError(
+            f"{key!r} is a map of midgd.tl.smooth_spatial, of which no intervals are known: its '{key}_map_sd' says"
+            f" only how little the spots around tell. Intervals of single spots: key={spots!r}."
+        )
     sd = adata.obsm.get(f"{key}_sd")
     if not isinstance(sd, pd.DataFrame):
         raise KeyError(
             f"adata.obsm['{key}_sd'] holds no standard deviations: call"
             f" midgd.tl.infer_mirna(adata, uncertainty=True, key_added={key!r})."
         )
-    uns: Mapping[str, Any] = adata.uns.get(key, {})
-    units = units_of(uns)
+    if not uns:
+        raise KeyError(
+            f"adata.uns[{key!r}] is missing, which says how long the tails of the errors are: anndata.concat needs"
+            " uns_merge='first'."
+        )
+    units = checked_units(values, uns, key)
     # On the log scale, where errors were measured; elsewhere an interval would reach below 0.
     centre = log1p_cpm_of(values.to_numpy(np.float32), units)
     half = sd_in_units(sd.reindex(columns=values.columns).to_numpy(np.float32), centre, units, inverse=True)

@@ -9,8 +9,9 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from midgd.adata.holder import holder
-from midgd.adata.results import mirna_var, result_uns, units_of
+from midgd.adata.results import mirna_var, result_uns
 from midgd.get._carry import carried_obsm, carried_obsp, carried_uns, is_ranking
+from midgd.get._units import checked_units
 from midgd.settings import logger
 
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ def mirna(adata: AnnData | MuData, key: str = "mirna", *, min_accuracy: float | 
     KeyError
         If there are no results under this key.
     ValueError
-        If the table has no columns, or one of them twice, or ``min_accuracy`` is asked of results without accuracies.
+        If the table has no columns, or one of them twice, or parts in different units, or ``min_accuracy`` is asked of
+        results without accuracies.
 
     Examples
     --------
@@ -63,6 +65,7 @@ def mirna(adata: AnnData | MuData, key: str = "mirna", *, min_accuracy: float | 
     entry = carried.get(key, {})
     rankings = {name: value for name, value in entry.items() if is_ranking(value)}
     uns = {name: value for name, value in entry.items() if name not in rankings}
+    units = checked_units(values, uns, key)
     result = AnnData(
         values.to_numpy(np.float32, copy=True),
         obs=adata.obs.copy(),
@@ -72,8 +75,11 @@ def mirna(adata: AnnData | MuData, key: str = "mirna", *, min_accuracy: float | 
         uns=carried | rankings | (result_uns(key, uns) if uns else {}),
     )
     if not uns:
-        logger.info("adata.uns[%r] is missing (anndata.concat needs uns_merge='first'): no accessions", key)
-    units = units_of(uns)
+        logger.warning(
+            "adata.uns[%r] is missing (anndata.concat needs uns_merge='first'): there are no accessions, and the values"
+            " are taken for log1p CPM",
+            key,
+        )
     if units != "log1p_cpm":
         logger.info("values are %s, no logarithms: call sc.pp.log1p before tools that compute fold changes", units)
     sd = adata.obsm.get(f"{key}_sd")

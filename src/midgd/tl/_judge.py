@@ -15,6 +15,7 @@ from midgd.reference import Reference
 from midgd.settings import logger
 
 FIRST_ROWS = 256  # by which "auto" decides
+ENOUGH_STEPS = 5  # scores of ordinary cells are then those of the optimum (model card)
 
 
 def judge(model: Reference, parts: Iterator[Prediction], asked: str) -> tuple[str, Iterator[Prediction]]:
@@ -31,16 +32,18 @@ def judge(model: Reference, parts: Iterator[Prediction], asked: str) -> tuple[st
     return kind, chain(seen, parts)
 
 
-def warn_of_rows(n_empty: int, ood: NDArray[np.float32], groupby: str | None = None) -> None:
+def warn_of_rows(n_empty: int, ood: NDArray[np.float32], groupby: str | None = None, refine: int | None = None) -> None:
     """Warn where rows have no counts, or most are unlike what the reference knows."""
     if n_empty:
         logger.warning("%d %s without counts: the value is the prior's, the ood score 1", n_empty, groupby or "cells")
+    few = refine is not None and refine < ENOUGH_STEPS
     outside = float((ood > OUTSIDE).mean()) if len(ood) else 0.0
     if outside > 0.5:
         logger.warning(
             "%.0f %% of the %s are not like the samples that the reference knows (out-of-domain score above %s):"
-            " do not rely on their miRNAs",
+            " do not rely on their miRNAs%s",
             100.0 * outside,
             "cells" if groupby is None else "groups",
             OUTSIDE,
+            f". With refine={refine} scores are too high: {ENOUGH_STEPS} steps give better ones" if few else "",
         )

@@ -8,7 +8,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from midgd.adata.obs import column, labels
-from midgd.adata.results import SCORE, check_key, is_result
+from midgd.adata.results import SCORE, check_key, clear, is_result
 from midgd.counts import check_counts, is_dask, read_counts
 from midgd.infer.predict import in_units
 from midgd.nn.readout import MILLION
@@ -70,7 +70,7 @@ def smooth_spatial(
         errors of the reference are not in it (``uncertainty=True`` of :func:`midgd.tl.infer_mirna` has those).
     ``uns[key_added]``
         As of the inference, and ``smoothing``: for each section its spots, and length scale in units of the
-        coordinates (NaN where no value varies).
+        coordinates (NaN where no value varies); ``smoothed_from``: the name of the results it was made from.
 
     Raises
     ------
@@ -118,11 +118,12 @@ def smooth_spatial(
         smoothed[rows], sd[rows] = centre, deviation
         notes.append(_note(name, len(rows), process))
         logger.info("smooth_spatial: %s", notes[-1])
+    clear(adata, target)
     adata.obsm[target] = pd.DataFrame(_as(smoothed, units), adata.obs_names, found.var_names)
     adata.obsm[f"{target}_map_sd"] = pd.DataFrame(sd, adata.obs_names, found.var_names)
     if f"{key}_{SCORE}" in adata.obs:
         adata.obs[f"{target}_{SCORE}"] = adata.obs[f"{key}_{SCORE}"].to_numpy()
-    adata.uns[target] = dict(adata.uns.get(key, {})) | {"smoothing": pd.DataFrame(notes)}
+    adata.uns[target] = dict(adata.uns.get(key, {})) | {"smoothing": pd.DataFrame(notes), "smoothed_from": key}
     return None
 
 

@@ -23,6 +23,7 @@ def fill(
     answer: Callable[..., dict[str, Any]],
     model: Reference,
     sample_kind: str,
+    refine: int | None,
 ) -> dict[str, Any]:
     """Write the answers to the rows that the file lacks, a chunk at a time.
 
@@ -38,6 +39,8 @@ def fill(
         The reference.
     sample_kind
         ``"auto"``, ``"cell"`` or ``"tissue"``.
+    refine
+        The limit of steps that was asked for.
 
     Returns
     -------
@@ -51,7 +54,7 @@ def fill(
     for part in predictions:
         file.append(answer(part, sample_kind=kind))
         n_empty += int((part.evidence == 0).sum())
-    warn_of_rows(n_empty, file.columns["ood"])
+    warn_of_rows(n_empty, file.columns["ood"], None, refine)
     return judged_as(model, kind)
 
 
