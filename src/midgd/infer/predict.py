@@ -20,6 +20,7 @@ from midgd.infer.uncertainty import expected_sd
 from midgd.infer.weights import mixing_weights, parts_of_answer
 from midgd.nn.readout import MILLION
 from midgd.reference.reference import Calibration, Reference
+from midgd.zeroshot.maps import ZeroShotMaps
 
 UNITS = ("log1p_cpm", "cpm", "share")
 
@@ -94,6 +95,8 @@ class Predictor:
         Where to compute.
     options
         Of the latent optimisation.
+    zero_shot
+        Maps of miRNAs that were not measured, whose shares come after those of the outputs.
     """
 
     @apart
@@ -104,8 +107,9 @@ class Predictor:
         *,
         device: torch.device | str = "cpu",
         options: InferenceOptions | None = None,
+        zero_shot: ZeroShotMaps | None = None,
     ) -> None:
-        self.reference = reference
+        self.reference, self.zero_shot = reference, zero_shot
         self.device = torch.device(device)
         self.genes = torch.from_numpy(genes).to(self.device)
         self.decoder, self.prior = reference.decoder.to(self.device), reference.prior.to(self.device)
@@ -155,6 +159,9 @@ class Predictor:
             added = None if self.kinds is None or weights.kinds is None else self.kinds.added(weights.kinds)
             share = self.readout(shown.profiles, weights, added).expm1() / MILLION
             parts = parts_of_answer(weights, with_counts=with_counts)
+        if self.zero_shot is not None:
+            own = torch.log1p(share[:, self.reference.outputs("mature")] * MILLION)
+            share = torch.cat([share, self.zero_shot(shown.profiles.denoised, own).expm1() / MILLION], 1)
         present = log_share if self.everything else torch.log_softmax(log_share[:, self.genes], 1)
         signs = misfit(head, present, batch.counts, self.genes), surprise(present, batch.counts), _ambiguity(kinds, z)
         return share, parts, shown.reliability, *signs, *_nearest(kinds, batch.library[:, 0] == 0)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from midgd.tl._results import (
     write_obsm,
 )
 from midgd.tl._stream import Groups, pick_device, predict_groups, stream
+from midgd.tl._zero_shot import chosen, names_with, table_with, with_zero_shot
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -60,6 +61,7 @@ def infer_mirna(
     counts: str = "check",
     sample_kind: str = "auto",
     modality: str | None = None,
+    zero_shot: bool | Sequence[str] = False,
 ) -> AnnData | MuData | pd.DataFrame | None:
     r"""Infer the miRNA profile of cells or samples from their mRNA counts.
 
@@ -120,6 +122,12 @@ def infer_mirna(
         ``uns[key_added]["sample_kind"]``.
     modality
         Of a MuData, the modality with the mRNA; default: found by its name (``rna``, ``gex``) or feature types.
+    zero_shot
+        Add columns of mature miRNAs that were not measured in the training data: True for all that the reference can
+        give, or a list of names. They are predicted from what is known of a miRNA without measuring it: its host gene,
+        genes and miRNAs near it, its family, its sequence (:mod:`midgd.zeroshot`). They are less accurate than the
+        others. ``var["zero_shot"]`` of :func:`midgd.get.mirna` flags them, ``var["evidence"]`` says what they rest on,
+        and their accuracies and standard deviations are those of measured miRNAs that were left out with their kin.
 
     Returns
     -------
@@ -178,18 +186,39 @@ def infer_mirna(
         copied, copy = (whole if copy else None), False
     elif modality is not None:
         raise ValueError(f"modality={modality!r} is for MuData, not for {type(adata).__name__}.")
+    which = chosen(model, zero_shot, level)
     view = read_counts(adata, layer=layer, use_raw=use_raw, gene_symbols=gene_symbols, counts=counts)
     _check_target(adata, copy, output)
     groups = None if groupby is None else Groups.from_obs(_obs(adata), groupby)
     alignment = align_genes(view.gene_names, model.genes, view.annotation)
     alignment.report.log()
     options = None if refine is None else InferenceOptions(max_steps=refine)
-    predictor = Predictor(model, alignment.present, device=pick_device(device), options=options)
-    params = {"level": level, "units": units, "layer": layer, "use_raw": use_raw, "groupby": groupby, "refine": refine}
+    extra = None if which is None or model.zero_shot is None else model.zero_shot.take(which)
+    predictor = Predictor(model, alignment.present, device=pick_device(device), options=options, zero_shot=extra)
+    names = names_with(model, table["name"], which)
+
+    def arrays_of(part: Prediction, kind: str) -> dict[str, NDArray[Any]]:
+        arrays = result_arrays(model, part, level, units, uncertainty, kind)
+        return with_zero_shot(model, arrays, part.share, which, units, kind)
+
+    def noted() -> dict[str, Any]:
+        notes = provenance(model, alignment.report, level, params)
+        return notes | {"mirnas": table_with(model, notes["mirnas"], which)}
+
+    params: dict[str, object] = {
+        "level": level,
+        "units": units,
+        "layer": layer,
+        "use_raw": use_raw,
+        "groupby": groupby,
+        "refine": refine,
+    }
     params |= {"counts": counts, "sample_kind": sample_kind}
+    if which is not None:
+        params["zero_shot"] = True if zero_shot is True else names[len(table["name"]) :]
     predictions: Iterator[Prediction]
     if output is not None:
-        uns = provenance(model, alignment.report, level, params)
+        uns = noted()
         with PartialOutput(Path(output), _made_with(view, uns, uncertainty), len(view.obs_names)) as file:
             predictions = (p for *_, p in stream(view, alignment, predictor, batch_size=batch_size, first=file.n_done))
             # A run that goes on must judge as it began.
@@ -198,28 +227,28 @@ def infer_mirna(
             uns |= judged_as(model, kind)
             n_empty = 0
             for part in predictions:
-                file.append(result_arrays(model, part, level, units, uncertainty, kind))
+                file.append(arrays_of(part, kind))
                 n_empty += int((part.evidence == 0).sum())
             _warn_of_empty(n_empty, "cells")
             _warn_of_strangers(file.columns["ood"], "cells")
             obs = _obs_with(adata, view, obs_columns(file.columns, uns, key_added))
-            file.finish(obs, mirna_var(table["name"], uns), result_uns(key_added, uns))
+            file.finish(obs, mirna_var(names, uns), result_uns(key_added, uns))
         return None
     if groups is None:
         predictions = (part for *_, part in stream(view, alignment, predictor, batch_size=batch_size))
     else:
         predictions = iter([predict_groups(view, alignment, predictor, groups, batch_size=batch_size)])
     kind, predictions = _judge(model, predictions, sample_kind)
-    uns = provenance(model, alignment.report, level, params) | judged_as(model, kind)
+    uns = noted() | judged_as(model, kind)
     # Level by level a chunk at a time: a prediction has the outputs of all levels.
-    parts = [(result_arrays(model, part, level, units, uncertainty, kind), part.evidence == 0) for part in predictions]
+    parts = [(arrays_of(part, kind), part.evidence == 0) for part in predictions]
     arrays = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
     _warn_of_empty(sum(int(empty.sum()) for _, empty in parts), groupby or "cells")
     _warn_of_strangers(arrays["ood"], "groups" if groups is not None else "cells")
     if groups is not None:
-        uns["groups"] = pd.DataFrame(arrays["values"], index=groups.names.astype(str), columns=table["name"])
+        uns["groups"] = pd.DataFrame(arrays["values"], index=groups.names.astype(str), columns=names)
         arrays = {name: values[groups.codes] for name, values in arrays.items()}
-    written = _write(adata, view, arrays, table["name"], uns, key_added, copy)
+    written = _write(adata, view, arrays, names, uns, key_added, copy)
     return written if copied is None else copied
 
 
