@@ -81,3 +81,12 @@ def test_kin_by_seed(world):
     facts = type(world.facts)(**{**world.facts.__dict__, "sequences": sequences})
     groups = kin(world.names, facts)
     assert groups[0] == groups[23] and groups[0] != groups[4]
+
+
+def test_size_of_the_cluster(world):
+    """Two stem-loops 2 kb apart are one cluster, those 1 Mb away are not."""
+    column = 13
+    np.testing.assert_allclose(world.known.values[:, column], np.log(2))
+    alone = world.facts.loci[world.facts.loci["precursor"] == "hsa-mir-100"]
+    facts = type(world.facts)(**{**world.facts.__dict__, "loci": alone})
+    assert describe(["hsa-miR-100-5p"], [], facts).values[0, column] == 0

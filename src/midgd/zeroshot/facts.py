@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -95,11 +95,29 @@ def describe(names: Sequence[str], outputs: Sequence[str], facts: MirnaFacts) ->
     loci = {str(name): own for name, own in facts.loci.groupby("mature")}
     empty = facts.loci.iloc[:0]
     own = [loci.get(name, empty) for name in names]
-    values = np.array([_values(name, place, facts) for name, place in zip(names, own, strict=True)], np.float64)
+    sizes = _cluster_sizes(facts.loci)
+    values = np.array([_values(name, place, facts, sizes) for name, place in zip(names, own, strict=True)], np.float64)
     return Descriptors(values, _genes(own, facts), _relatives(names, own, outputs, facts))
 
 
-def _values(name: str, loci: pd.DataFrame, facts: MirnaFacts) -> list[float]:
+def _chains(loci: pd.DataFrame, gap: float) -> list[list[str]]:
+    """Stem-loops along the genome, cut where there are so many bases between two."""
+    ordered = loci.drop_duplicates("precursor").sort_values(["chrom", "start"])
+    found: list[list[str]] = []
+    last = ("", 0)
+    for precursor, chrom, start, end in zip(*(ordered[c] for c in ("precursor", "chrom", "start", "end")), strict=True):
+        if not found or chrom != last[0] or start - last[1] >= gap:
+            found.append([])
+        found[-1].append(str(precursor))
+        last = (chrom, end)
+    return found
+
+
+def _cluster_sizes(loci: pd.DataFrame) -> dict[str, int]:
+    return {name: len(chain) for chain in _chains(loci, MATES) for name in chain}
+
+
+def _values(name: str, loci: pd.DataFrame, facts: MirnaFacts, cluster_sizes: Mapping[str, int]) -> list[float]:
     """The descriptors of one miRNA, about of the size of 1."""
     number, accession = number_of(name), str(loci["mimat"].iloc[0]) if len(loci) else ""
     order = int(accession[5:]) if accession.startswith("MIMAT") else 50_000  # accessions grow with the year
@@ -118,6 +136,7 @@ def _values(name: str, loci: pd.DataFrame, facts: MirnaFacts) -> list[float]:
         float(name.endswith("-3p")),
         np.log1p(order) / 4 - 2,
         float(order < 1_000),
+        np.log(max((cluster_sizes[p] for p in loci["precursor"]), default=1)),
         float(bool(len(loci)) and set(loci["precursor"]) <= facts.intergenic),
         float("chrX" in chromosomes),
         float("chr19" in chromosomes),
@@ -165,7 +184,7 @@ def _relatives(
         "family": [],
     }
     for m, (name, own) in enumerate(zip(names, loci, strict=True)):
-        others = np.array([other != name for other in outputs])
+        others = np.array([other != name for other in outputs], bool)
         arms = np.isin(np.arange(len(outputs)), index[np.isin(precursor, own["precursor"].to_numpy())]) & others
         mates = np.zeros(len(outputs))
         for at, line, left, right in zip(own["chrom"], own["strand"], own["start"], own["end"], strict=True):
@@ -201,10 +220,8 @@ def kin(names: Sequence[str], facts: MirnaFacts, *, family: bool = True, cluster
     for name, precursor in zip(own["mature"], own["precursor"], strict=True):
         join(name, ("precursor", precursor))
     if cluster:
-        ordered = own.drop_duplicates("precursor").sort_values(["chrom", "start"])
-        rows = list(zip(*(ordered[c] for c in ("precursor", "chrom", "start", "end")), strict=True))
-        for (first, at, _, end), (second, there, start, _) in itertools.pairwise(rows):
-            if at == there and start - end < CLUSTER:
+        for chain in _chains(own, CLUSTER):
+            for first, second in pairwise(chain):
                 join(("precursor", first), ("precursor", second))
     a, b = np.array(edges).T
     graph = sparse.coo_matrix((np.ones(len(a)), (a, b)), shape=(len(nodes), len(nodes)))
