@@ -34,8 +34,8 @@ from midgd.zeroshot.schemes import groups_of
 EVIDENCE = {
     "other arm": ("alone", "arm"),
     "cluster mate": ("stem-loop", "cluster"),
-    "family mate": ("cluster", "family"),
     "host gene": ("family and cluster", "host"),
+    "family mate": ("cluster", "family"),
     "name and place": ("family and cluster", ""),
 }
 # Lowest expected Spearman correlation across tissue samples of what ships.
