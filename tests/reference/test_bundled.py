@@ -47,3 +47,23 @@ def test_answers_are_those_that_were_written_down(bundled, golden):
     found = golden.answers()
     assert found.index.equals(wanted.index) and list(found.columns) == list(wanted.columns)
     np.testing.assert_allclose(found.to_numpy(), wanted.to_numpy(), rtol=0, atol=1e-4)
+
+
+def test_zero_shot_mirnas_are_new_and_say_what_they_rest_on(bundled):
+    table = bundled.card["zero_shot"]
+    assert len(bundled.zero_shot) == len(table["name"]) > 500
+    assert not set(table["name"]) & set(bundled.card["matures"]["name"])
+    assert min(table["spearman_bulk"]) >= table["floor"] >= 0.25
+    assert (bundled.zero_shot.sd > 0).all() and (bundled.zero_shot.cell_sd > 0).all()
+    known, genes = set(bundled.card["matures"]["name"]), set(bundled.genes.symbols)
+    assert {text.split()[-1] for text in table["evidence"]} <= known | genes
+
+
+def test_zero_shot_mirnas_of_blood_cells():
+    """Same values with and without them, all finite; they are not copies of each other."""
+    adata = midgd.datasets.pbmc68k_counts()[:60]
+    plain = midgd.tl.infer_mirna(adata, copy=True).obsm["mirna"]
+    more = midgd.tl.infer_mirna(adata, zero_shot=True, copy=True).obsm["mirna"]
+    np.testing.assert_array_equal(more[plain.columns], plain)
+    added = more.drop(columns=plain.columns).to_numpy()
+    assert np.isfinite(added).all() and (added >= 0).all() and (added.std(0) > 0.01).mean() > 0.5

@@ -137,3 +137,9 @@ class MirnaVocabulary:
             return -1
 
         return np.fromiter((find(text) for text in clean_names(names)), np.int64, len(names))
+
+
+def number_of(name: str) -> int:
+    """The number in a miRNA's name, by which miRBase counts them: 181 of hsa-miR-181a-5p; 0 without one."""
+    found = re.search(r"-(?:mir|let)-(\d+)", name, re.IGNORECASE)
+    return int(found[1]) if found else 0

@@ -43,9 +43,10 @@ def mirna(adata: AnnData | MuData, key: str = "mirna", *, min_accuracy: float | 
     computed. ``var`` has the accession of each miRNA and how well the reference predicts it: its Spearman correlation
     over held-out samples, ``spearman_bulk`` as sequenced and ``spearman_umi_1000`` downsampled to 1,000 counts, and
     ``spearman_cells_left_out`` over kinds of cells, each predicted by a model that had seen no kind of its lineage (NaN
-    where the miRNA is hardly ever present). All are matched by the name of the miRNA: the table in ``obsm`` may have
-    been sorted, cut or joined with another. Rankings of :func:`midgd.tl.rank_mirnas` are in ``uns`` where scanpy looks
-    for them.
+    where the miRNA is hardly ever present). After ``zero_shot=``, a flag and the evidence stand beside them, and
+    the accuracies of flagged miRNAs are expected ones. All are matched by the name of the miRNA: the table in ``obsm``
+    may have been sorted, cut or joined with another. Rankings of :func:`midgd.tl.rank_mirnas` are in ``uns`` where
+    scanpy looks for them.
 
     Raises
     ------

@@ -20,6 +20,7 @@ from midgd.infer.uncertainty import expected_sd
 from midgd.infer.weights import mixing_weights, parts_of_answer
 from midgd.nn.readout import MILLION
 from midgd.reference.reference import Calibration, Reference
+from midgd.zeroshot.maps import ZeroShotMaps
 
 UNITS = ("log1p_cpm", "cpm", "share")
 # Evidence of about 300 counts of all genes. Blood cells thinned to 50 counts are nearest to stomach cancer.
@@ -106,6 +107,8 @@ class Predictor:
         Where to compute.
     options
         Of the latent optimisation.
+    zero_shot
+        Maps of miRNAs that were not measured, whose shares come after those of the outputs.
     """
 
     @apart
@@ -116,8 +119,9 @@ class Predictor:
         *,
         device: torch.device | str = "cpu",
         options: InferenceOptions | None = None,
+        zero_shot: ZeroShotMaps | None = None,
     ) -> None:
-        self.reference = reference
+        self.reference, self.zero_shot = reference, zero_shot
         self.device = torch.device(device)
         self.genes = torch.from_numpy(genes).to(self.device)
         self.decoder, self.prior = reference.decoder.to(self.device), reference.prior.to(self.device)
@@ -165,8 +169,11 @@ class Predictor:
         else:
             weights = mixing_weights(shown.reliability, shown.molecules, self.part_of_others, kinds, cell)
             added = None if self.kinds is None or weights.kinds is None else self.kinds.added(weights.kinds)
-            share = self.readout(shown.profiles, weights, added, overwrite=True).expm1() / MILLION
+            share = self.readout(shown.profiles, weights, added, overwrite=self.zero_shot is None).expm1() / MILLION
             parts = parts_of_answer(weights, with_counts=with_counts)
+        if self.zero_shot is not None:
+            own = torch.log1p(share[:, self.reference.outputs("mature")] * MILLION)
+            share = torch.cat([share, self.zero_shot(shown.profiles.denoised, own).expm1() / MILLION], 1)
         signs = shown.misfit, shown.surprise, _ambiguity(kinds, z)
         return share, parts, shown.reliability, *signs, *_nearest(kinds, batch.library[:, 0] == 0)
 

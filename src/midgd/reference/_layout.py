@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from midgd._text import shown
 from midgd.nn import Decoder, DecoderSpec, GaussianMixture, KindExperts, LatentEncoder, ProfileReadout
 from midgd.reference.reference import Arms, Calibration, Card, Reference
+from midgd.zeroshot.maps import ZeroShotMaps
 
 HALF_FROM = 100_000  # values; smaller arrays are always stored as they are
 DTYPES = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "I64": torch.int64}
@@ -72,6 +73,17 @@ RECORDS: dict[str, Record] = {
     ),
     "calibration": CALIBRATION,
     "cell_calibration": CALIBRATION,
+    "zero_shot": Record(
+        ZeroShotMaps,
+        {
+            "basis": ("outputs", "factors"),
+            "loadings": ("factors", "names"),
+            **dict.fromkeys(("intercept", "sd", "cell_sd"), ("names",)),
+            **dict.fromkeys(("relative", "relative_of", "relative_weight"), ("relatives",)),
+            **dict.fromkeys(("gene", "gene_of", "gene_weight"), ("genes",)),
+        },
+        integers=("relative", "relative_of", "gene", "gene_of"),
+    ),
 }
 
 
@@ -227,8 +239,26 @@ def _check_values(reference: Reference) -> None:
         wanted = {"n_latent": reference.prior.n_latent, "n_kinds": len(reference.kind_names), "n_mirnas": n_outputs}
         if readout is None or own != wanted:
             raise ValueError(f"the kinds have the sizes {own}, by the card {wanted}, and they need a readout")
+    _check_zero_shot(reference, n_genes, n_matures)
     for name in ("calibration", "cell_calibration"):
         _check_calibration(name, getattr(reference, name), {n_outputs, n_mirnas + n_matures})
+
+
+def _check_zero_shot(reference: Reference, n_genes: int, n_matures: int) -> None:
+    maps, table = reference.zero_shot, reference.card.get("zero_shot")
+    if (maps is None) != (table is None):
+        raise ValueError("the card and the weights do not both have zero_shot")
+    if maps is None or table is None:
+        return
+    if (len(maps), len(maps.basis)) != (len(table["name"]), n_matures):
+        found = f"{len(maps)} miRNAs from {len(maps.basis)}"
+        raise ValueError(f"zero_shot is for {found}, the card lists {len(table['name'])} from {n_matures}")
+    for name, size in (("relative", n_matures), ("relative_of", len(maps)), ("gene", n_genes), ("gene_of", len(maps))):
+        index = getattr(maps, name)
+        if len(index) and (index.min() < 0 or index.max() >= size):
+            raise ValueError(f"zero_shot.{name} must be numbers below {size}")
+    if (maps.sd < 0).any() or (maps.cell_sd < 0).any():
+        raise ValueError("zero_shot holds negative errors")
 
 
 def _check_calibration(name: str, calibration: Calibration | None, n_outputs: set[int]) -> None:

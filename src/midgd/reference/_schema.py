@@ -9,6 +9,7 @@ from midgd._checks import Check, check_depth, either, list_of, map_of, maybe, nu
 from midgd._text import shown
 from midgd.nn.decoder import ACTIVATIONS
 from midgd.nn.heads import HEADS
+from midgd.zeroshot.maps import ACCURACIES
 
 GROUPS = ("cell", "line", "tissue")  # of kinds of samples
 
@@ -60,6 +61,7 @@ CARD = record(
         "version": text(),
         "half_precision": either(True, False),
         "matures": record(_MIRNAS, {"aliases": _ALIASES}, more=True),
+        "zero_shot": record(_MIRNAS | {"evidence": _NAMES, **dict.fromkeys(ACCURACIES, list_of(_accuracy))}, more=True),
         "training": record({}, {"n_samples": whole(0, 10**12)}, more=True),
         "citations": list_of(text(10_000)),
         "accuracy": record({}, {"per_mirna": map_of(map_of(list_of(_accuracy)))}, more=True),
@@ -79,7 +81,7 @@ def check_card(card: dict[str, Any]) -> None:
     check_depth(card)
     CARD(card, "")
     tables = {"genes": ("symbol", "ensembl"), "mirnas": ("name", "accession"), "matures": ("name", "accession")}
-    tables["kinds_table"] = ("name", "group")
+    tables |= {"kinds_table": ("name", "group"), "zero_shot": ("name", "accession")}
     for part, (first, second) in tables.items():
         table = card.get(part)
         if table is None:
@@ -93,6 +95,10 @@ def check_card(card: dict[str, Any]) -> None:
             seen: set[str] = set()
             twice = next(name for name in names if name in seen or seen.add(name))  # type: ignore[func-returns-value]
             raise ValueError(f"{part}.{first} has {shown(twice)} twice")
+    zero_shot = card.get("zero_shot", {})
+    for field in ("evidence", *ACCURACIES):
+        if zero_shot and len(zero_shot[field]) != len(zero_shot["name"]):
+            raise ValueError(f"zero_shot.{field} has {len(zero_shot[field])} entries, not {len(zero_shot['name'])}")
     for level, depths in card.get("accuracy", {}).get("per_mirna", {}).items():
         part = "matures" if level == "mature" and "matures" in card else "mirnas"
         for depth, values in depths.items():

@@ -14,6 +14,7 @@ from scipy import sparse
 
 from midgd.features import GeneVocabulary, MirnaVocabulary
 from midgd.nn import Decoder, GaussianMixture, KindExperts, LatentEncoder, ProfileReadout
+from midgd.zeroshot.maps import ZeroShotMaps
 
 Card = dict[str, Any]
 
@@ -178,6 +179,8 @@ class Reference:
     cell_calibration
         Errors on single cells of studies that were left out; None if they were not measured, then those of tissues are
         taken for cells too.
+    zero_shot
+        Maps of miRNAs that no training sample measured; their names are in ``zero_shot`` of the card. None without.
     """
 
     card: Card
@@ -189,6 +192,7 @@ class Reference:
     encoder: LatentEncoder | None = None
     kinds: KindExperts | None = None
     cell_calibration: Calibration | None = None
+    zero_shot: ZeroShotMaps | None = None
 
     def __post_init__(self) -> None:
         expected = {"mrna": len(self.card["genes"]["symbol"]), "mirna": len(self.card["mirnas"]["name"])}
@@ -270,7 +274,18 @@ class Reference:
         Columns of the output of the readout.
         """
         n_first = len(self.card["mirnas"]["name"])
-        return slice(n_first, None) if self.arms is not None and level == "mature" else slice(0, n_first)
+        last = n_first if self.arms is None else n_first + self.arms.n_mature
+        return slice(n_first, last) if self.arms is not None and level == "mature" else slice(0, n_first)
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of miRNAs of all levels; zero-shot miRNAs that were asked for come after them."""
+        return len(self.card["mirnas"]["name"]) + (0 if self.arms is None else self.arms.n_mature)
+
+    def zero_shot_mirnas(self) -> MirnaVocabulary:
+        """Names of the zero-shot miRNAs; none for a reference without."""
+        table = self.card.get("zero_shot", {}) if self.zero_shot is not None else {}
+        return MirnaVocabulary(tuple(table.get("name", ())), tuple(table.get("accession", ())), {})
 
     def accuracy(self, level: str) -> dict[str, NDArray[np.float32]]:
         """Held-out Spearman correlation of every miRNA of a level by depth, NaN where too few samples had it.

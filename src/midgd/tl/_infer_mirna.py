@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from midgd.tl._judge import judge, warn_of_rows
 from midgd.tl._modality import is_mudata, mrna_of
 from midgd.tl._output import PartialOutput
 from midgd.tl._to_file import fill, made_with, obs_of
+from midgd.tl._zero_shot import chosen, names_with, table_with, with_zero_shot
 
 if TYPE_CHECKING:
     from mudata import MuData
@@ -59,6 +60,7 @@ def infer_mirna(
     counts: str = "check",
     sample_kind: str = "auto",
     modality: str | None = None,
+    zero_shot: bool | Sequence[str] = False,
 ) -> AnnData | MuData | pd.DataFrame | None:
     r"""Infer the miRNA profile of cells or samples from their mRNA counts.
 
@@ -121,6 +123,12 @@ def infer_mirna(
         ``uns[key_added]["sample_kind"]``.
     modality
         Of a MuData, the modality with the mRNA; default: found by its name (``rna``, ``gex``) or feature types.
+    zero_shot
+        Add columns of mature miRNAs that were not measured in the training data: True for all that the reference can
+        give, or a list of names. They are predicted from what is known of a miRNA without measuring it: its host gene,
+        genes and miRNAs near it, its family, its sequence (:mod:`midgd.zeroshot`). They are less accurate than the
+        others. ``var["zero_shot"]`` of :func:`midgd.get.mirna` flags them, ``var["evidence"]`` says what they rest on,
+        and their accuracies and standard deviations are those of measured miRNAs that were left out with their kin.
 
     Returns
     -------
@@ -169,9 +177,11 @@ def infer_mirna(
     """
     # What is asked for; a wrong word must fail before the work, not after.
     model = load(reference)
-    names = model.mirna_table(level)["name"]
+    measured = model.mirna_table(level)["name"]
     _check_arguments(units, groupby, copy, output, sample_kind)
     check_key(key_added)
+    which = chosen(model, zero_shot, level)
+    names = names_with(model, measured, which)
     # Where the counts are, and where the answer goes.
     copied = None
     if is_mudata(adata):
@@ -187,12 +197,27 @@ def infer_mirna(
     alignment.report.log()
     # Latents and miRNAs, a chunk of rows at a time.
     options = None if refine is None else InferenceOptions(max_steps=refine)
-    predictor = Predictor(model, alignment.present, device=pick_device(device), options=options)
-    params = {"level": level, "units": units, "layer": layer, "use_raw": use_raw, "groupby": groupby, "refine": refine}
+    extra = None if which is None or model.zero_shot is None else model.zero_shot.take(which)
+    predictor = Predictor(model, alignment.present, device=pick_device(device), options=options, zero_shot=extra)
+    params: dict[str, object] = {
+        "level": level,
+        "units": units,
+        "layer": layer,
+        "use_raw": use_raw,
+        "groupby": groupby,
+        "refine": refine,
+    }
     params |= {"counts": counts, "sample_kind": sample_kind}
+    if which is not None:
+        params["zero_shot"] = True if zero_shot is True else names[len(measured) :]
     uns = provenance(model, alignment.report, level, params)
+    uns["mirnas"] = table_with(model, uns["mirnas"], which)
     rows = partial(stream, view, alignment, predictor, batch_size=batch_size)
-    answer = partial(result_arrays, model, level=level, units=units, with_sd=uncertainty)
+
+    def answer(part: Prediction, sample_kind: str) -> dict[str, NDArray[Any]]:
+        arrays = result_arrays(model, part, level, units, uncertainty, sample_kind)
+        return with_zero_shot(model, arrays, part.share, which, units, sample_kind)
+
     if output is not None:
         with PartialOutput(Path(output), made_with(view, uns, uncertainty), len(view.obs_names)) as file:
             uns |= fill(file, rows, answer, model, sample_kind, refine)

@@ -12,10 +12,13 @@ from torch import Tensor
 
 from midgd.infer.latents import InferenceOptions, LatentInference
 from midgd.infer.objective import LogPosterior
+from midgd.infer.predict import Prediction, Predictor
 from midgd.infer.profiles import Shown, shown_by
 from midgd.infer.weights import mixing_weights
 from midgd.nn import Decoder, GaussianMixture, ProfileReadout
-from midgd.train.mosaic import Modality
+from midgd.reference.reference import Reference
+from midgd.train.downsampling import downsample
+from midgd.train.mosaic import Modality, Mosaic
 
 Floats = NDArray[np.float32]
 
@@ -128,3 +131,40 @@ def read_out(decoder: Decoder, readout: ProfileReadout, queries: Queries) -> Flo
         weights = mixing_weights(shown.reliability, shown.molecules, readout.part_of_others(genes))
         answer[rows] = readout(shown.profiles, weights).numpy()
     return answer
+
+
+@torch.no_grad()
+def profiles_at(
+    reference: Reference, mosaic: Mosaic, depth: float | None, generator: np.random.Generator
+) -> tuple[Prediction, Floats]:
+    """Predictions and denoised profiles of samples at a depth.
+
+    Parameters
+    ----------
+    reference
+        The trained model.
+    mosaic
+        The samples.
+    depth
+        Expected sum of the counts that are drawn from each; None takes them as they are.
+    generator
+        Of the draws.
+
+    Returns
+    -------
+    Predictions of the n samples, and their denoised profiles, (n, n_genes).
+    """
+    mrna = mosaic["mrna"]
+    counts = Modality(
+        downsample(np.where(mrna.measured, mrna.counts, 0), depth, generator), mrna.patterns, mrna.pattern
+    )
+    parts, order = [], []
+    for rows, genes in counts.groups(np.arange(len(mosaic))):
+        parts.append(Predictor(reference, genes)(counts.counts[np.ix_(rows, genes)]))
+        order.append(rows)
+    stacked, back = Prediction.concatenate(parts), np.argsort(np.concatenate(order))
+    prediction = Prediction(*(getattr(stacked, name)[back] for name in Prediction.__dataclass_fields__))
+    profile = np.zeros(mrna.counts.shape, np.float32)
+    for rows, shown, _ in blocks(reference.decoder, counts, prediction.latent):
+        profile[rows] = shown.profiles.denoised.numpy()
+    return prediction, profile
