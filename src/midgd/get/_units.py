@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from midgd.tl._results import is_result
-
 DEFAULT = "log1p_cpm"
 # No logarithm of CPM and no share is as large; of CPM, the most abundant miRNA of every cell is larger.
 _LARGEST = 100.0
@@ -32,9 +30,10 @@ def units_of(values: pd.DataFrame, uns: Mapping[str, Any], key: str) -> str:
     ValueError
         If the table was put together from parts in different units.
     """
-    noted = uns.get("params", {}).get("units")
+    params = uns.get("params", {})
+    noted = params.get("units")
     advice = "infer all parts in the same units before they are concatenated"
-    if noted is None and is_result(uns):
+    if noted is None and params:
         raise ValueError(f"the parts of adata.obsm[{key!r}] are in different units, of which uns has none: {advice}.")
     units = DEFAULT if noted is None else str(noted)
     if units != "cpm" and (largest := np.nanmax(values.to_numpy(), initial=0.0)) > _LARGEST:
