@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse as sp
 
 from midgd.counts import rows
-from midgd.counts.rows import RowSource
+from midgd.counts.rows import RowSource, computable, is_computable
 
 N, M = 53, 17
 SPARSE = (
@@ -209,3 +209,13 @@ def test_a_dask_array_of_unknown_length_is_an_error(dense: np.ndarray) -> None:
 def _quiet(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(rows.logger, "disabled", True)
     yield
+
+
+@pytest.mark.parametrize(("dtype", "able"), [("f4", True), ("longdouble", True), ("f2", False), (">i4", False)])
+def test_scipy_cannot_slice_half_precision_and_other_byte_orders(dtype: str, able: bool) -> None:
+    matrix = sp.csr_matrix(np.eye(3))
+    matrix.data = matrix.data.astype(dtype)
+    assert is_computable(matrix) == able and is_computable(np.eye(3).astype(dtype))
+    if able:
+        assert matrix[:2].copy().dtype == dtype
+    assert computable(matrix)[:2].toarray().tolist() == [[1, 0, 0], [0, 1, 0]]

@@ -145,14 +145,14 @@ def as_chunk(block: Any) -> Chunk:
 
 def is_computable(matrix: Any) -> bool:
     """Whether scipy can slice and copy a matrix: not where it is sparse and of half precision or other byte order."""
-    return not sp.issparse(matrix) or _computable_type(matrix.dtype) == matrix.dtype
+    return not sp.issparse(matrix) or (matrix.dtype != np.float16 and matrix.dtype.isnative)
 
 
 def computable(matrix: Any) -> Any:
     """A sparse matrix in a type that scipy can slice, copy and multiply; itself where it can."""
-    if is_computable(matrix):
-        return matrix
     wanted = _computable_type(matrix.dtype)
+    if wanted == matrix.dtype:
+        return matrix
     # scipy itself cannot convert what it does not support: the values change, the places are shared.
     if matrix.format in ("csr", "csc", "bsr"):
         parts = (matrix.data.astype(wanted), matrix.indices, matrix.indptr)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from midgd.adata.results import is_result, units_of
+from midgd.adata.results import units_of
 
 # No logarithm of CPM and no share is as large; of CPM, the most abundant miRNA of every cell is larger.
 _LARGEST = 100.0
@@ -31,8 +31,9 @@ def checked_units(values: pd.DataFrame, uns: Mapping[str, Any], key: str) -> str
     ValueError
         If the table was put together from parts in different units.
     """
+    params = uns.get("params", {})
     advice = "infer all parts in the same units before they are concatenated"
-    if is_result(uns) and "units" not in uns.get("params", {}):
+    if params and "units" not in params:
         raise ValueError(f"the parts of adata.obsm[{key!r}] are in different units, of which uns has none: {advice}.")
     units = units_of(uns)
     if units != "cpm" and (largest := np.nanmax(values.to_numpy(), initial=0.0)) > _LARGEST:

@@ -20,7 +20,11 @@ def copy_of(adata: AnnData) -> AnnData:
         return adata.copy()
     parts: dict[str, Any] = {name: dict(getattr(adata, name)) for name in ("obsm", "varm", "obsp", "varp")}
     if adata.raw is not None:
-        parts["raw"] = {"X": computable(raw), "var": adata.raw.var, "varm": dict(adata.raw.varm)}
-    layers = {name: computable(matrix) for name, matrix in layers.items()}
-    new = AnnData(computable(adata.X), obs=adata.obs, var=adata.var, layers=layers, uns=dict(adata.uns), **parts)
+        parts["raw"] = {"X": _able(raw), "var": adata.raw.var, "varm": dict(adata.raw.varm)}
+    layers = {name: _able(matrix) for name, matrix in layers.items()}
+    new = AnnData(_able(adata.X), obs=adata.obs, var=adata.var, layers=layers, uns=dict(adata.uns), **parts)
     return copy.deepcopy(new)
+
+
+def _able(matrix: Any) -> Any:
+    return matrix if is_computable(matrix) else computable(matrix)
