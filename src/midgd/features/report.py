@@ -15,6 +15,8 @@ from midgd.settings import logger
 
 # With fewer of the reference's genes than this, the query is a selection: whole transcriptomes have 60 % and more.
 _SELECTION = 0.3
+# With as many genes the mean correlation over held-out tumours is .67; with all .72, with 200 .64.
+_FEW = 500
 _ID_WORDS = {"symbol": "symbols", "ensembl": "Ensembl ids", "mixed": "symbols and Ensembl ids"}
 
 
@@ -112,11 +114,13 @@ class GeneReport:
     def warnings(self) -> list[str]:
         """What of the match may have made the answer worse."""
         found = []
+        few = self.matched < _FEW
         if self.matched < _SELECTION * self.n_reference:
             found.append(
                 f"only {self.matched:,} of the reference's {self.n_reference:,} genes are there. If the highly "
                 "variable genes were selected, give the counts of all genes (the object before the selection, or "
                 "use_raw=True if adata.raw holds counts): the answer is better. Of a panel there is no more"
+                + (": so few genes give a rough answer, and uncertainty=True says how rough" if few else "")
             )
         if self.species:
             found.append(
