@@ -281,7 +281,10 @@ def with_maps(data: Data, final: Reference, tissue: pd.DataFrame, cell: pd.DataF
         "what": "mature miRNAs without training data; accuracies are means of measured miRNAs with the same evidence,"
         " left out with their arm, cluster or family so that no better evidence was left",
         "floor": FLOOR,
-        "by_evidence": {name: {"tissues": tissue.loc[name].round(3).to_dict()} for name in EVIDENCE},
+        "by_evidence": {
+            name: {"tissues": tissue.loc[name].round(3).to_dict(), "cells": cell.loc[name].round(3).to_dict()}
+            for name in EVIDENCE
+        },
         "name": names,
         "accession": [str(accession[name]) for name in names],
         "evidence": [words(data, data.asked_names[i], asked, i, evidence[i], seen) for i in ship],
