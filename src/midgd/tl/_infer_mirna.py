@@ -162,8 +162,8 @@ def infer_mirna(
     Raises
     ------
     ValueError
-        If the values are not counts, fewer than 500 genes match (200 where they are most of the query: a panel), or an argument is unknown. The AnnData is then
-        unchanged.
+        If the values are not counts, fewer than 500 genes match (200 where they are most of the query: a panel), or an
+        argument is unknown. The AnnData is then unchanged.
     FileExistsError
         If ``output`` exists.
     BlockingIOError
