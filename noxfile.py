@@ -9,9 +9,9 @@ import os
 import nox
 
 TORCH = os.environ.get("MIDGD_TORCH", "torch --index-url https://download.pytorch.org/whl/cpu").split()
-TESTS = ("hypothesis", "pytest", "pytest-httpserver")
+TESTS = ("hypothesis", "pytest", "pytest-httpserver", "pytest-xdist")
 NEEDED = ("anndata", "filelock", "numpy", "pandas", "safetensors", "scipy", "tqdm")
-TESTED_WITHOUT_EXTRAS = ("test_without_extras.py", "test_process.py", "data", "features", "infer", "nn", "tl", "get")
+TESTED_WITHOUT_EXTRAS = ("test_without_extras.py", "test_process.py", "counts", "features", "infer", "nn", "tl", "get")
 
 
 @nox.session(python=["3.11", "3.12", "3.13"])
@@ -32,13 +32,13 @@ def lowest(session: nox.Session) -> None:
 
 @nox.session(python="3.11")
 def without_extras(session: nox.Session) -> None:
-    """The one call where scvi-tools, mudata, muon, scanpy, pooch and requests are not installed."""
+    """The one call where scvi-tools, mudata, muon, scanpy, numba and requests are not installed."""
     session.install(*TORCH)
-    session.install(*NEEDED, "hypothesis", "pytest")
+    session.install(*NEEDED, "hypothesis", "pytest", "pytest-xdist")
     session.install("--no-deps", "-e", ".")
     _test(session, *(f"tests/{name}" for name in TESTED_WITHOUT_EXTRAS))
 
 
 def _test(session: nox.Session, *paths: str) -> None:
     session.run("python", "-m", "pip", "list")
-    session.run("python", "-m", "pytest", *paths, *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    session.run("python", "-m", "pytest", "-n", "2", "--dist", "worksteal", *paths, *session.posargs, env={"OMP_NUM_THREADS": "1"})
