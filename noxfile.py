@@ -41,4 +41,5 @@ def without_extras(session: nox.Session) -> None:
 
 def _test(session: nox.Session, *paths: str) -> None:
     session.run("python", "-m", "pip", "list")
-    session.run("python", "-m", "pytest", "-n", "2", "--dist", "worksteal", *paths, *session.posargs, env={"OMP_NUM_THREADS": "1"})
+    in_two = ("-n", "2", "--dist", "worksteal")
+    session.run("python", "-m", "pytest", *in_two, *paths, *session.posargs, env={"OMP_NUM_THREADS": "1"})
