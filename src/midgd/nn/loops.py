@@ -217,6 +217,6 @@ def _compiled() -> ModuleType | None:
     """The compiled loops, or None where numba cannot be imported, as with a numpy that is too new for it."""
     try:
         from midgd.nn import _compiled as compiled  # numba takes a third of a second to import
-    except ImportError:
+    except (ImportError, AttributeError):
         return None
     return compiled
