@@ -5,13 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import anndata as ad
-import mudata
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
 
 from midgd.counts import RowSource, read_counts
+
+mudata = pytest.importorskip("mudata")
 
 N, M = 12, 5
 

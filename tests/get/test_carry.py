@@ -7,10 +7,11 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-import scanpy as sc
 from scipy import sparse
 
 import midgd
+
+sc = pytest.importorskip("scanpy")
 
 matplotlib.use("Agg")
 

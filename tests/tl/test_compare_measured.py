@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import anndata as ad
-import mudata
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
 import midgd
+
+mudata = pytest.importorskip("mudata")
 
 
 @pytest.fixture(scope="module")

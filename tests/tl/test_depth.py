@@ -8,6 +8,8 @@ import pytest
 
 import midgd
 
+pytest.importorskip("scanpy")  # its demo cells
+
 DEPTHS = (None, 300, 100, 20, 5, 2)
 
 

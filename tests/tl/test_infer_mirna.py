@@ -4,7 +4,6 @@ import anndata as ad
 import numpy as np
 import pandas as pd
 import pytest
-import scanpy as sc
 import torch
 from scipy import sparse
 
@@ -12,6 +11,8 @@ import midgd
 from midgd.reference.reference import ALLOWED_EXCESS
 from midgd.settings import logger
 from midgd.tl._judge import warn_of_rows
+
+sc = pytest.importorskip("scanpy")
 
 KEYS = ["mirna", "X_midgd"]
 

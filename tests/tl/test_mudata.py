@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import anndata as ad
-import mudata
 import numpy as np
 import pandas as pd
 import pytest
 
 import midgd
+
+mudata = pytest.importorskip("mudata")
 
 
 @pytest.fixture

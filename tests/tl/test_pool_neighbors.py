@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import scanpy as sc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
 import midgd
 from midgd.tl._pool_neighbors import pooled_counts
+
+sc = pytest.importorskip("scanpy")
 
 
 @settings(deadline=None, max_examples=40)

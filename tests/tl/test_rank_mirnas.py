@@ -9,11 +9,12 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-import scanpy as sc
 from scipy import stats
 
 import midgd
 from midgd.settings import logger
+
+sc = pytest.importorskip("scanpy")
 
 SAMPLES = ("p1", "p2", "p3", "p4")
 
