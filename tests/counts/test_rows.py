@@ -89,6 +89,10 @@ def build(kind: str, dense: np.ndarray, folder: Path) -> Any:
 @pytest.mark.parametrize("kind", [*SPARSE, *DENSE])
 def test_all_kinds_equal_dense(kind: str, dense: np.ndarray, tmp_path: Path) -> None:
     matrix = build(kind, dense, tmp_path)
+    if kind == "dask csr_array":
+        lookup = pytest.importorskip("dask.array.core").concatenate_lookup
+        if lookup.dispatch(sp.csr_array) is np.concatenate:
+            pytest.skip("this dask cannot join blocks of sparse arrays")
     expected = np.minimum(dense, 1) if kind == "nullable" else dense
     for batch_size, budget in [(None, 2**20), (None, 4 * M * 9), (1, 2**20), (20, 2**20), (7, 1)]:
         source = RowSource(matrix, batch_size=batch_size, memory_budget=budget)

@@ -50,7 +50,8 @@ class RowSource:
     """
 
     def __init__(self, matrix: Any, *, batch_size: int | None = None, memory_budget: int = 256 * 2**20) -> None:
-        if not hasattr(matrix, "shape") or not hasattr(matrix, "__getitem__"):
+        # Sparse matrices are all read; in older versions of scipy those made of coordinates have no items.
+        if not hasattr(matrix, "shape") or not (sp.issparse(matrix) or hasattr(matrix, "__getitem__")):
             raise TypeError(
                 f"rows cannot be read from {type(matrix).__name__}: give an array, a scipy sparse matrix, "
                 "a DataFrame, a dask or zarr array or the X of a backed AnnData"
