@@ -18,7 +18,8 @@ from scipy import sparse
 
 from midgd.settings import settings
 
-# The same examples in every run: what fails, fails for everyone, on a busy machine too. `pytest --hypothesis-profile=default` draws new ones.
+# The same examples in every run: what fails, fails for everyone, on a busy machine too.
+# `pytest --hypothesis-profile=default` draws new ones.
 hypothesis_settings.register_profile("repeatable", derandomize=True, deadline=None)
 hypothesis_settings.load_profile("repeatable")
 
