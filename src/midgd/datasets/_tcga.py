@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from midgd._text import one_line
 from midgd.datasets._gdc import download_files, list_files, path_of
 from midgd.datasets._pairs import one_per_sample, paired_mudata
 from midgd.datasets._tables import read_text
@@ -31,15 +32,14 @@ MIRNA_TYPE: dict[Level, str] = {
 
 def read_star_counts(path: Path) -> pd.DataFrame:
     """``*.rna_seq.augmented_star_gene_counts.tsv``: genes by Ensembl id; ``gene_name``, ``gene_type``, ``count``."""
-    columns = ["gene_id", "gene_name", "gene_type", "unstranded"]
-    table = _read(path, columns, comment="#")
+    table = _read(path, ["gene_id", "gene_name", "gene_type"], "unstranded", comment="#")
     table = table[~table["gene_id"].str.startswith("N_")]  # N_unmapped, N_multimapping, N_noFeature, N_ambiguous
-    return table.set_index("gene_id").rename(columns={"unstranded": "count"})
+    return table.set_index("gene_id")
 
 
 def read_mirna_quantification(path: Path) -> pd.DataFrame:
     """``*.mirnas.quantification.txt``: ``count`` by stem-loop."""
-    return _read(path, ["miRNA_ID", "read_count"]).set_index("miRNA_ID").rename(columns={"read_count": "count"})
+    return _read(path, ["miRNA_ID"], "read_count").set_index("miRNA_ID")
 
 
 def read_isoform_quantification(path: Path) -> pd.DataFrame:
@@ -47,19 +47,28 @@ def read_isoform_quantification(path: Path) -> pd.DataFrame:
 
     As in TCGA's own tables of mature miRNA: a read counts at every precursor under which the file lists it.
     """
-    table = _read(path, ["read_count", "miRNA_region"])
+    table = _read(path, ["miRNA_region"], "read_count")
     region = table["miRNA_region"].str.split(",", n=1, expand=True).reindex(columns=[0, 1])
     mature = region[0] == "mature"
-    counts = table["read_count"][mature].groupby(region[1][mature]).sum()
+    counts = table["count"][mature].groupby(region[1][mature]).sum()
     return counts.rename_axis("accession").to_frame("count")
 
 
-def _read(path: Path, columns: list[str], comment: str | None = None) -> pd.DataFrame:
-    content = io.StringIO(read_text(path))
+def _read(path: Path, texts: list[str], number: str, comment: str | None = None) -> pd.DataFrame:
+    """Columns of texts, of which the first names the row, and one of numbers as ``count``."""
+    content, columns = io.StringIO(read_text(path)), [*texts, number]
     try:
-        return pd.read_csv(content, sep="\t", usecols=columns, comment=comment)
-    except ValueError as error:  # pandas: a column is missing, or the file is no table
-        raise ValueError(f"{path} is not the table it should be, with the columns {columns}: {error}") from error
+        types = dict.fromkeys(texts, str)
+        table = pd.read_csv(content, sep="\t", usecols=columns, comment=comment, dtype=types)
+        counts = pd.to_numeric(table[number])
+    except (ValueError, OverflowError, IndexError) as error:  # pandas: a column is missing, or the file is no table
+        message = f"{path} is not the table it should be, with the columns {columns}: {one_line(error)}"
+        raise ValueError(message) from error
+    if table[texts[0]].isna().any() or not (np.isfinite(counts) & (counts >= 0)).all():
+        raise ValueError(
+            f"{path} is damaged: a row lacks its {texts[0]} or has no count, or one below 0. Get it again."
+        )
+    return table.drop(columns=number).assign(count=counts)
 
 
 def stack(
