@@ -103,7 +103,9 @@ def without_summary(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def numeric(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """The table, or an error that names a column with text."""
+    """The table, or an error that says that it is empty or names a column with text."""
+    if table.empty:
+        raise ValueError(f"{path}: the table has a header, but no rows or no columns of numbers.")
     for name, column in table.items():
         if not pd.api.types.is_numeric_dtype(column):
             raise ValueError(
