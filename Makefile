@@ -30,7 +30,7 @@ test: lint
 	$(BIN)/pytest -n 2 --dist worksteal
 
 test-slow: $(VENV)/ready-test
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow -n 2 --dist worksteal
 
 # Newest and lowest dependencies (noxfile.py). Each Python gets the build of torch that the package index has for it.
 test-stacks: $(VENV)/ready

@@ -17,6 +17,8 @@ def test_a_tutorial_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     nbformat = pytest.importorskip("nbformat")
     nbclient = pytest.importorskip("nbclient")
     notebook = nbformat.read(path, as_version=4)
+    if any("import squidpy" in cell.source for cell in notebook.cells):
+        pytest.importorskip("squidpy")
     if notebook.metadata.get("midgd", {}).get("needs_development_data"):
         try:
             monkeypatch.setenv("MIDGD_DEV_DATA", str(data_folder().resolve()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
@@ -24,6 +24,9 @@ from midgd.nn import LatentEncoder
 
 # Smallest gain (nats) that float32 can tell; below it the search goes on in float64.
 FLOAT32_TOLERANCE = 1e-3
+# With edges in the decoder, where a gain is foretold less well: at 0.5 the paper's own search ended up to .6 log units
+# higher.
+KINKED_TOLERANCE = 1e-1
 # Slots that are worked on at a time, on a core and on a GPU.
 ROWS_ON_CPU, ROWS_ON_ACCELERATOR = 64, 512
 
@@ -137,13 +140,13 @@ class LatentInference:
     def _maximise(self, batch: Batch, start: Tensor) -> Optimum:
         """In float32, and on from there in float64 where the tolerance asks for it and the device has it."""
         options = self.options
-        optimum = maximise(
-            batch, start, tolerance=max(options.tolerance, FLOAT32_TOLERANCE), max_steps=options.max_steps
-        )
+        tolerance = min(options.tolerance, KINKED_TOLERANCE) if self.has_kinks else options.tolerance
+        search = partial(maximise, max_steps=options.max_steps, smooth=not self.has_kinks)
+        optimum = search(batch, start, tolerance=max(tolerance, FLOAT32_TOLERANCE))
         if options.tolerance < FLOAT32_TOLERANCE and self.device.type != "mps":
             exact = self.batch(batch.source, self.exact_posterior)
             rough = optimum.n_evaluations
-            optimum = maximise(exact, optimum.z.double(), tolerance=options.tolerance, max_steps=options.max_steps)
+            optimum = search(exact, optimum.z.double(), tolerance=options.tolerance)
             optimum.z, optimum.n_evaluations = optimum.z.float(), optimum.n_evaluations + rough
         return optimum
 

@@ -78,7 +78,7 @@ class Optimum:
     converged: Tensor
 
 
-def maximise(problems: Problems, start: Tensor, *, tolerance: float, max_steps: int) -> Optimum:
+def maximise(problems: Problems, start: Tensor, *, tolerance: float, max_steps: int, smooth: bool = True) -> Optimum:
     """Maximise the objective of every row.
 
     Parameters
@@ -91,6 +91,8 @@ def maximise(problems: Problems, start: Tensor, *, tolerance: float, max_steps: 
         A row ends when half its Newton decrement, the gain still to be expected, is below this.
     max_steps
         Evaluations of a row after the first.
+    smooth
+        Whether the objectives have no edges. A last step is then taken without an evaluation where it ends.
 
     Returns
     -------
@@ -116,7 +118,7 @@ def maximise(problems: Problems, start: Tensor, *, tolerance: float, max_steps: 
         if not slots.busy.any():
             return optimum
         slots.advance(problems, *problems(slots.trial()))
-        slots.leave(optimum, tolerance, max_steps)
+        slots.leave(optimum, tolerance, max_steps, smooth)
 
 
 class _Slots:
@@ -166,20 +168,20 @@ class _Slots:
         self.step = torch.where(stuck, 1.0, self.step)
         self.direction = torch.where((taken | stuck)[:, None], self._newton(problems), self.direction)
 
-    def leave(self, optimum: Optimum, tolerance: float, max_steps: int) -> None:
+    def leave(self, optimum: Optimum, tolerance: float, max_steps: int, smooth: bool) -> None:
         """Write out the rows that are done and free their slots.
 
-        A row that is near enough takes its last step without a look at where it leads: the gain is small, and where it
-        can be foretold it is real.
+        A row that is near enough takes its last step without a look at where it leads: the gain is small, and of a
+        smooth objective it is real.
         """
         gain = 0.5 * (self.grad * self.direction).sum(1)
         small = gain < tolerance
         over = small | (self.step < MIN_STEP) | (self.n_evaluations > max_steps)
         done = torch.nonzero(over & self.busy)[:, 0]
         rows = self.row[done]
-        last = torch.where(small, self.step, 0.0)[done]
+        last = torch.where(small & smooth, self.step, 0.0)[done]
         optimum.z[rows] = self.z[done] + last[:, None] * self.direction[done]
-        optimum.value[rows] = self.value[done] + torch.where(small, gain, 0.0)[done]
+        optimum.value[rows] = self.value[done] + torch.where(small & smooth, gain, 0.0)[done]
         optimum.n_evaluations[rows], optimum.converged[rows] = self.n_evaluations[done], small[done]
         self.row[done] = -1
 
