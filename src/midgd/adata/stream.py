@@ -81,7 +81,7 @@ def stream(
             parts = predict_blocks(view, alignment, predictor, first)
         else:
             some = ROWS if predictor.device.type == "cpu" else None
-            chunks = _checked_chunks(view, alignment, batch_size or some)
+            chunks = ahead(_checked_chunks(view, alignment, batch_size or some))
             unfinished = ((max(start, first), stop, rows[max(first - start, 0) :]) for start, stop, rows in chunks)
             parts = ahead((start, stop, predictor(rows)) for start, stop, rows in unfinished if start < stop)
         for start, stop, part in parts:
@@ -94,7 +94,7 @@ def predict_groups(
 ) -> Prediction:
     """Predictions of the sums of groups of rows."""
     summed = np.zeros((len(groups.names), len(alignment.present)), np.float64)
-    for start, stop, rows in _checked_chunks(view, alignment, batch_size):
+    for start, stop, rows in ahead(_checked_chunks(view, alignment, batch_size)):
         summed += _sum_by_group(rows, groups.codes[start:stop], len(groups.names))
     return predictor(summed)
 
@@ -104,15 +104,11 @@ def _checked_chunks(
 ) -> Iterator[tuple[int, int, sparse.csr_matrix]]:
     """Chunks of counts, aligned to the reference."""
     check = CountCheck(view.where, list(view.obs_names), view.trusted, view.hint, OVERRIDE)
-
-    def checked() -> Iterator[tuple[int, int, sparse.csr_matrix]]:
-        for start, stop, chunk in RowSource(view.matrix, batch_size=batch_size):
-            rows = sparse.csr_matrix(chunk)  # once for both
-            check.update(rows, start)
-            yield start, stop, alignment.apply(rows)
-        check.finish()
-
-    return ahead(checked())
+    for start, stop, chunk in RowSource(view.matrix, batch_size=batch_size):
+        rows = sparse.csr_matrix(chunk)  # once for both
+        check.update(rows, start)
+        yield start, stop, alignment.apply(rows)
+    check.finish()
 
 
 def _sum_by_group(counts: sparse.csr_matrix, codes: NDArray[np.int64], n_groups: int) -> NDArray[np.float64]:
