@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import zarr
+
 KILLED, FAILED = 77, 78
 EVENTS = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "shutil.rmtree")
 
@@ -73,6 +75,11 @@ def _announce_hdf5() -> None:
     h5py.File.__init__ = opened
 
 
+def _one_thread_of_zarr() -> None:
+    """With several, the order and number of its file events would change from run to run."""
+    zarr.config.set({"threading.max_workers": 1, "async.concurrency": 1})
+
+
 def _watch(root: Path, aside: Path, stop_at: int, power: bool) -> None:
     """Count events below a folder in this process, and end it at one of them."""
     disk, count, busy = _Disk(root, aside), 0, False
@@ -106,6 +113,7 @@ def _watch(root: Path, aside: Path, stop_at: int, power: bool) -> None:
             disk.flushed(path)
 
     _announce_hdf5()
+    _one_thread_of_zarr()
     sys.addaudithook(hook)
     os.fsync = fsync  # type: ignore[assignment]
 
