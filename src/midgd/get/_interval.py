@@ -80,7 +80,7 @@ def interval(adata: AnnData | MuData, level: float = 0.9, key: str = "mirna") ->
     # On the log scale, where errors were measured; elsewhere an interval would reach below 0.
     centre = log1p_cpm_of(values.to_numpy(np.float32), units)
     half = sd_in_units(sd.reindex(columns=values.columns).to_numpy(np.float32), centre, units, inverse=True)
-    half = half * np.float32(n_deviations(level, uns.get("tails")))
+    half = half * n_deviations(level, uns.get("tails"), centre).astype(np.float32)
     ends = (np.expm1(np.maximum(end, 0.0)) / np.float32(MILLION) for end in (centre - half, centre + half))
     lower, upper = (pd.DataFrame(in_units(end, units), values.index, values.columns) for end in ends)
     return lower, upper
