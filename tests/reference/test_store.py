@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from midgd.infer import Predictor
-from midgd.infer.predict import domain_score, standard_deviation
+from midgd.infer.predict import domain_score, uncertainty
 from midgd.nn import Decoder, DecoderSpec, GaussianMixture
 from midgd.reference import Reference, load
 from midgd.reference.store import identity
@@ -95,7 +95,7 @@ def test_calibrations_of_older_references_load(toy_reference, tmp_path, field, s
     back = load(dataclasses.replace(toy_reference, calibration=older).save(tmp_path / "toy"))
     np.testing.assert_equal(getattr(back.calibration, field), values)
     predicted = Predictor(back, np.arange(600))(np.random.default_rng(0).poisson(5.0, (3, 600)))
-    assert np.isfinite(mirna_sd(back, predicted, "mature", "log1p_cpm")).all()
+    assert np.isfinite(uncertainty(back, predicted, "mature", "log1p_cpm")).all()
     assert ((domain_score(back, predicted) >= 0) & (domain_score(back, predicted) <= 1)).all()
 
 

@@ -78,7 +78,8 @@ RECORDS: dict[str, Record] = {
         {
             "basis": ("outputs", "factors"),
             "loadings": ("factors", "names"),
-            **dict.fromkeys(("intercept", "sd", "cell_sd"), ("names",)),
+            "intercept": ("names",),
+            **dict.fromkeys(("sd", "cell_sd"), (N_TAILS[1] // N_TAILS[0], "names")),
             **dict.fromkeys(("relative", "relative_of", "relative_weight"), ("relatives",)),
             **dict.fromkeys(("gene", "gene_of", "gene_weight"), ("genes",)),
         },
