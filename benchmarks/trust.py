@@ -20,7 +20,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
-from cell_pairs import CellData, mean_cpm
+from cell_pairs import N_SAMPLES, CellData, mean_cpm
 from dev_data import load_pairs
 from strangers import HALVES, THINNED, Half, strangers
 from train_reference import BothLevels, base_card
@@ -32,6 +32,7 @@ from midgd.reference import Calibration, load
 from midgd.train import HeldOut, Modality, Mosaic, calibrate
 from midgd.train.calibrate import answered
 
+PRESENT = np.log1p(10.0)
 JUDGED = {"tissue": (None, 10_000.0, 1_000.0, 100.0, 10.0), "cell": (None, 3_000.0, 1_000.0, 300.0, 100.0, 10.0)}
 
 
@@ -48,9 +49,9 @@ class Sets:
         development = load(folder / "development")
         most_genes = self.mosaic["mrna"].measured.mean(1) > 0.5
         tissues = [HeldOut(development, self.mosaic.take(held_out & part)) for part in (most_genes, ~most_genes)]
-        single = []
+        single, samples = [], np.random.default_rng(2)
         for tables, depths in ((("citeseq",), (None, *THINNED)), (("zanini",), (None,))):
-            found, _ = cells.single_cells(tables, development.arms, mean_cpm(seen))
+            found, _ = cells.single_cells(tables, development.arms, mean_cpm(seen), samples=samples)
             single.append(HeldOut(development, found, depths))
         self.known = {"tissue": tissues, "cell": single}
         self.strangers = {}
@@ -60,7 +61,10 @@ class Sets:
 
     def of(self, kind: str, half: int) -> list[HeldOut]:
         """Every second known sample, and the strangers of one half."""
-        own = [replace(s, mosaic=s.mosaic.take(np.arange(half, len(s.mosaic), 2))) for s in self.known[kind]]
+        repeated = N_SAMPLES if kind == "cell" else 1  # all rows of a cell are in one half
+        own = [
+            replace(s, mosaic=s.mosaic.take(np.arange(len(s.mosaic)) // repeated % 2 == half)) for s in self.known[kind]
+        ]
         return [*own, *self.strangers[half][kind]]
 
 
@@ -70,12 +74,15 @@ def coverage(sets: Sets, kind: str) -> Iterator[dict]:
         for held_out in sets.of(kind, 1 - half):
             for depth in (d for d in JUDGED[kind] if d in held_out.depths):
                 found = answered(held_out, depth, np.random.default_rng(2))
-                deviations = np.abs(found.error) / expected_sd(calibration, found.signs, found.evidence)
-                deviations = deviations[np.isfinite(deviations)]
+                deviations = np.abs(found.error) / expected_sd(calibration, *found.known)
+                which = "strangers" if held_out.strangers else "known"
+                row = {"kind": kind, "which": which, "counts": depth or np.inf}
+                groups = {"all": np.isfinite(deviations)}
+                groups["predicted"] = groups["all"] & (found.log_cpm > PRESENT)
+                groups["measured"] = groups["all"] & (found.log_cpm - found.error > PRESENT)
                 for level in TAIL_PARTS:
-                    inside = float((deviations <= n_deviations(level, calibration.tails)).mean())
-                    which = "strangers" if held_out.strangers else "known"
-                    yield {"kind": kind, "which": which, "counts": depth or np.inf, "level": level, "inside": inside}
+                    holds = deviations <= n_deviations(level, calibration.tails, found.log_cpm)
+                    yield row | {"level": level} | {name: float(holds[own].mean()) for name, own in groups.items()}
 
 
 def permuted(mosaic: Mosaic, rng: np.random.Generator) -> Mosaic:
@@ -102,7 +109,7 @@ def alarms(sets: Sets, kind: str, calibration: Calibration) -> Iterator[dict]:
 
         def score(held_out: HeldOut, depth: float | None = depth) -> np.ndarray:
             found = answered(held_out, depth, np.random.default_rng(2))
-            return out_of_domain(calibration, found.signs, found.evidence, found.prediction.reliability)
+            return out_of_domain(calibration, *found.known)
 
         usual, rng = score(known), np.random.default_rng(3)
         others = {
@@ -125,7 +132,9 @@ def main() -> None:
     development = load(parser.parse_args().models / "development")
     calibrations = {"tissue": development.calibration, "cell": development.cell_calibration}
     inside = pd.DataFrame([row for kind in JUDGED for row in coverage(sets, kind)])
-    print(inside.pivot_table(index=["kind", "which", "counts"], columns="level", values="inside").round(3).to_string())
+    for name in ("all", "predicted", "measured"):
+        print(f"miRNAs: {name}" + (" above 10 CPM" if name != "all" else ""))
+        print(inside.pivot_table(index=["kind", "which", "counts"], columns="level", values=name).round(3).to_string())
     table = pd.DataFrame([row for kind, own in calibrations.items() for row in alarms(sets, kind, own)])
     print(table.round(3).to_string(index=False))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +56,10 @@ NORMAL_OF = {
 }
 
 
+# Single samples that a profile of a kind is compared with.
+N_SAMPLES = 3
+
+
 @dataclass(frozen=True)
 class CellData:
     """Kinds, their profiles and miRNA, and the offset (n_mature,) of the microRNAome from TCGA."""
@@ -92,18 +96,36 @@ class CellData:
             allowed=allowed,
         )
 
-    def bulk(self, arms: Arms, mean: np.ndarray, of: Callable[[Kind], bool]) -> tuple[Mosaic, np.ndarray]:
-        """Bulk profiles of some kinds, with the miRNA of the same kinds, and the kinds."""
+    def in_one_sample(self, kinds: Iterable[str], rng: np.random.Generator) -> np.ndarray:
+        """Log1p CPM (n, n_mature) of every kind in one sample of any of its studies, as that study measured it."""
+        found = []
+        for name in kinds:
+            studies = list(self.mirnas.samples(self.kinds[name].mirna).values())
+            found.append(rng.choice(studies[rng.integers(len(studies))]))
+        return np.stack(found)
+
+    def bulk(
+        self, arms: Arms, mean: np.ndarray, of: Callable[[Kind], bool], samples: np.random.Generator | None = None
+    ) -> tuple[Mosaic, np.ndarray]:
+        """Bulk profiles of some kinds, with the miRNA of the same kinds, and the kinds.
+
+        The miRNA is the mean of the studies on the standard of TCGA. With ``samples`` every profile comes
+        :data:`N_SAMPLES` times, with the miRNA of single samples as measured.
+        """
         pairs = self.pairs(tuple(SINGLE_CELL), lambda kind, study: of(kind))
-        mirna = _both_levels(pairs.log_cpm, arms, mean)
-        parts = {"mrna": (pairs.mrna, pairs.measured)} | mirna
-        mosaic = Mosaic({name: Modality.from_mask(*values) for name, values in parts.items()})
-        return mosaic, pairs.obs["kind"].to_numpy(str)
+        names = pairs.obs["kind"].to_numpy(str)
+        mrna = Modality.from_mask(pairs.mrna, pairs.measured)
+        return self._with_mirna(mrna, pairs.log_cpm, names, arms, mean, samples)
 
     def single_cells(
-        self, tables: tuple[str, ...], arms: Arms, mean: np.ndarray, of: Callable[[Kind], bool] = lambda kind: True
+        self,
+        tables: tuple[str, ...],
+        arms: Arms,
+        mean: np.ndarray,
+        of: Callable[[Kind], bool] = lambda kind: True,
+        samples: np.random.Generator | None = None,
     ) -> tuple[Mosaic, np.ndarray]:
-        """Cells of known types of some tables, with the miRNA of the sorted type, and the kinds."""
+        """Cells of known types of some tables, with the miRNA of the sorted type as in :meth:`bulk`, and the kinds."""
         mrna, measured, log_cpm, names = [], [], [], []
         for kind in filter(of, self.kinds.values()):
             for source in kind.mrna:
@@ -116,10 +138,25 @@ class CellData:
                     mrna.append(values[own])
                     measured.append(known[own])
                     log_cpm.append(np.repeat(target[None], own.sum(), 0))
-        mirna = _both_levels(np.concatenate(log_cpm), arms, mean)
         cells = Modality.from_mask(np.concatenate(mrna), np.concatenate(measured))
-        both = {name: Modality.from_mask(*values) for name, values in mirna.items()}
-        return Mosaic({"mrna": cells} | both), np.array(names, str)
+        return self._with_mirna(cells, np.concatenate(log_cpm), np.array(names, str), arms, mean, samples)
+
+    def _with_mirna(
+        self,
+        mrna: Modality,
+        log_cpm: np.ndarray,
+        kinds: np.ndarray,
+        arms: Arms,
+        mean: np.ndarray,
+        samples: np.random.Generator | None,
+    ) -> tuple[Mosaic, np.ndarray]:
+        """Profiles with the miRNA given, or with that of :data:`N_SAMPLES` single samples each."""
+        if samples is not None:
+            rows = np.repeat(np.arange(len(kinds)), N_SAMPLES)
+            mrna, kinds = mrna.take(rows), kinds[rows]
+            log_cpm = self.in_one_sample(kinds, samples)
+        mirna = {name: Modality.from_mask(*both) for name, both in _both_levels(log_cpm, arms, mean).items()}
+        return Mosaic({"mrna": mrna} | mirna), kinds
 
 
 def _both_levels(log_cpm: np.ndarray, arms: Arms, mean: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:

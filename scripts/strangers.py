@@ -53,15 +53,16 @@ class Half:
 def strangers(model: Reference, half: Half, cells: CellData, mosaic: Mosaic, tissues: Mosaic) -> dict[str, list]:
     """Held-out sets by kind of sample, for a model that has not seen a half.
 
-    ``mosaic`` tells the mean of the stem-loops, ``tissues`` are samples of its cohorts.
+    ``mosaic`` tells the mean of the stem-loops, ``tissues`` are samples of its cohorts. The miRNA of cells is that of
+    single samples as measured: what a user would measure differs by donor and protocol too.
     """
-    mean = mean_cpm(mosaic)
+    mean, samples = mean_cpm(mosaic), np.random.default_rng(half.number)
 
     def single_cells(tables: tuple[str, ...], depths: tuple[float | None, ...]) -> HeldOut:
-        found, _ = cells.single_cells(tables, model.arms, mean, lambda kind: kind in half)
+        found, _ = cells.single_cells(tables, model.arms, mean, lambda kind: kind in half, samples)
         return HeldOut(model, found, depths, strangers=True)
 
-    bulk, _ = cells.bulk(model.arms, mean, lambda kind: kind in half and kind.group != "tissue")
+    bulk, _ = cells.bulk(model.arms, mean, lambda kind: kind in half and kind.group != "tissue", samples)
     return {
         "tissue": [HeldOut(model, tissues, strangers=True)],
         "cell": [

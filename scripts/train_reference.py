@@ -156,10 +156,10 @@ def calibrations(
     ]
     if cells is None:
         return calibrate(*tissues), None
-    single = []
+    single, samples = [], np.random.default_rng(2)
     # Droplets tell what is usual at any depth, plates what it is at theirs.
     for tables, depths in ((("citeseq",), CELL_DEPTHS), (("zanini",), (None,))):
-        found, _ = cells.single_cells(tables, development.arms, mean_cpm(seen))
+        found, _ = cells.single_cells(tables, development.arms, mean_cpm(seen), samples=samples)
         single.append(HeldOut(development, found, depths))
     for half, model in blind.items():
         own = strangers(model, half, cells, seen, mosaic.take(held_out & half.cohorts(pairs.obs)))

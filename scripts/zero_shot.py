@@ -21,7 +21,7 @@ from train_reference import BUNDLED, HELD_OUT_CELLS, BothLevels, base_card
 
 from midgd.bench.cells import Kind
 from midgd.infer.predict import in_units
-from midgd.infer.uncertainty import n_deviations
+from midgd.infer.uncertainty import TAIL_LEVELS, n_deviations
 from midgd.metrics import per_feature_correlation
 from midgd.reference import Reference, load
 from midgd.train import Mosaic
@@ -39,6 +39,9 @@ EVIDENCE = {
 }
 # Lowest expected Spearman correlation across tissue samples of what ships.
 FLOOR = 0.25
+# Errors that 90 % stay below, by the prediction; of all evidences together where one has fewer errors than these.
+ERRORS = [f"error_90_at_{np.expm1(level):.3g}_cpm" for level in TAIL_LEVELS]
+MIN_ERRORS = 200
 CITATIONS = [
     "Frankish et al. 2023, NAR 51:D942 (GENCODE v44: places of genes)",
     "McGeary et al. 2019, Science 366:eaav1741 (TargetScan: families and mature sequences)",
@@ -122,22 +125,27 @@ def tissues_judged(data: Data, folder: Path, split: str) -> dict[str, pd.DataFra
     queries = rows_of(model, judge, truth, np.ones(len(judge)), None)
     found = {scheme: _judged(data, rows, queries, truth, scheme) for scheme in SCHEMES}
     for scheme, table in found.items():
-        log.info("  tissues, left out: %-26s %.3f (%d miRNAs)", scheme, table["spearman"].mean(), len(table))
-    baselines(data, rows, queries, truth, found["family and cluster"].index)
+        log.info(
+            "  tissues, left out: %-26s %.3f (%d miRNAs)", scheme, table["spearman"].mean(), table["spearman"].count()
+        )
+    baselines(data, rows, queries, truth, found["family and cluster"]["spearman"].dropna().index)
     return found
 
 
 def _judged(data: Data, rows: Rows, queries: Rows, truth: np.ndarray, scheme: str) -> pd.DataFrame:
     groups, seen = groups_of(scheme, data.names, data.facts), visible(rows)
     answer = left_out(rows, queries, data.known, seen, data.kinship, groups)
-    return _table(data, truth, answer, data.expressed, np.abs(answer - truth))
+    return _table(data, truth, answer, data.expressed, truth, answer)
 
 
-def _table(data: Data, truth: np.ndarray, answer: np.ndarray, use: np.ndarray, error: np.ndarray) -> pd.DataFrame:
-    correlation = per_feature_correlation(np.nan_to_num(truth), answer)
-    table = pd.DataFrame({"spearman": np.nan_to_num(correlation)}, index=data.names)
-    table["error"] = list(error.T)
-    return table[use & np.isfinite(truth).all(0)]
+def _table(
+    data: Data, truth: np.ndarray, answer: np.ndarray, use: np.ndarray, single: np.ndarray, predicted: np.ndarray
+) -> pd.DataFrame:
+    """Correlations of the miRNAs that are used; absolute errors and predictions of single samples of all."""
+    correlation = np.nan_to_num(per_feature_correlation(np.nan_to_num(truth), answer))
+    table = pd.DataFrame({"spearman": np.where(use, correlation, np.nan)}, index=data.names)
+    table["error"], table["predicted"] = list(np.abs(predicted - single).T), list(predicted.T)
+    return table[np.isfinite(truth).all(0)]
 
 
 def baselines(data: Data, rows: Rows, queries: Rows, truth: np.ndarray, names: pd.Index) -> None:
@@ -192,9 +200,9 @@ def cells_judged(data: Data, folder: Path) -> dict[str, pd.DataFrame]:
     raw = pd.concat(found["truth"]).to_numpy()
     result = {}
     for name, answer in by_kind.items():
-        error = np.abs(pd.concat(found[name]).to_numpy() - raw)
-        result[name] = _table(data, truth, answer.astype(np.float32), use, error)
-        log.info("  cells, %-40s %.3f (%d miRNAs)", name, result[name]["spearman"].mean(), len(result[name]))
+        single = pd.concat(found[name]).to_numpy()
+        result[name] = own = _table(data, truth, answer.astype(np.float32), use, raw, single)
+        log.info("  cells, %-40s %.3f (%d miRNAs)", name, own["spearman"].mean(), own["spearman"].count())
     return result
 
 
@@ -210,8 +218,8 @@ def evidence_of(mirnas: Descriptors, seen: np.ndarray) -> np.ndarray:
 
 
 def accuracy_by_evidence(data: Data, judged: dict[str, pd.DataFrame], seen: np.ndarray) -> pd.DataFrame:
-    """Mean correlation, and the error that 90 % stay below, by what there is to predict from."""
-    rows = {}
+    """Mean correlation by what there is to predict from, and the error that 90 % stay below, by the prediction."""
+    rows, errors = {}, {}
     for name, (scheme, part) in EVIDENCE.items():
         table = judged[scheme]
         index = np.flatnonzero(np.isin(data.names, table.index))
@@ -223,12 +231,29 @@ def accuracy_by_evidence(data: Data, judged: dict[str, pd.DataFrame], seen: np.n
         else:
             has = (np.asarray(own.genes["host"].sum(0)).ravel() > 0) == (part == "host")
         chosen = table[has]
-        error = np.concatenate(list(chosen["error"])) if len(chosen) else np.array([np.nan])
-        rows[name] = (len(chosen), chosen["spearman"].mean(), np.nanquantile(error, 0.9))
-    return pd.DataFrame.from_dict(rows, "index", columns=["n", "spearman", "error_90"])
+        rows[name] = (chosen["spearman"].count(), chosen["spearman"].mean())
+        errors[name] = _by_level(chosen)
+    everything = _by_level(pd.concat([judged[scheme] for scheme, _ in EVIDENCE.values()]))
+    table = pd.DataFrame.from_dict(rows, "index", columns=["n", "spearman"])
+    for level, column in enumerate(ERRORS):
+        own = {
+            name: found[level] if len(found[level]) >= MIN_ERRORS else everything[level]
+            for name, found in errors.items()
+        }
+        table[column] = pd.Series({name: np.quantile(values, 0.9) for name, values in own.items()})
+    return table
 
 
-def never_measured(data: Data, folder: Path, split: str) -> None:
+def _by_level(table: pd.DataFrame) -> list[np.ndarray]:
+    """Errors of the predictions that are nearest to each of the levels."""
+    if not len(table):
+        return [np.zeros(0)] * len(TAIL_LEVELS)
+    error, predicted = (np.concatenate(list(table[name])) for name in ("error", "predicted"))
+    level = np.abs(predicted[:, None] - np.array(TAIL_LEVELS)).argmin(1)
+    return [error[(level == i) & np.isfinite(error)] for i in range(len(TAIL_LEVELS))]
+
+
+def never_measured(data: Data, folder: Path, split: str, tissue: pd.DataFrame) -> None:
     """Zero-shot miRNAs that the reference does not offer but TCGA counted: nothing of them was learned from."""
     model = load(folder / "development")
     rows, seen = data.training(model, data.pairs.split("train"), HELD_OUT_CELLS), data.expressed
@@ -246,7 +271,11 @@ def never_measured(data: Data, folder: Path, split: str) -> None:
     answer = maps(torch.from_numpy(queries.profile), torch.from_numpy(queries.outputs)).numpy()
     score = pd.Series(np.nan_to_num(per_feature_correlation(truth, answer)), list(cpm))
     log.info("counted in TCGA, not offered: %.3f (%d miRNAs, %d samples)", score.mean(), len(score), len(truth))
-    log.info("%s", score.groupby(evidence_of(asked, seen)).agg(["mean", "size"]).round(3))
+    evidence = evidence_of(asked, seen)
+    log.info("%s", score.groupby(evidence).agg(["mean", "size"]).round(3))
+    half = [np.interp(answer[:, i], TAIL_LEVELS, tissue.loc[name, ERRORS]) for i, name in enumerate(evidence)]
+    holds = np.abs(answer - truth) <= np.stack(half, 1)
+    log.info("  intervals of 90 %% hold %.3f, width %.2f", holds.mean(), 2 * np.mean(half))
     host = queries.profile @ asked.genes["host"].toarray()
     log.info("  host gene alone %.3f", np.nan_to_num(per_feature_correlation(truth, host.astype(np.float32))).mean())
 
@@ -270,9 +299,10 @@ def with_maps(data: Data, final: Reference, tissue: pd.DataFrame, cell: pd.DataF
     evidence = evidence_of(asked, seen)
     ship = np.flatnonzero(tissue["spearman"].reindex(evidence).to_numpy() >= FLOOR)
     maps = fit_zero_shot(rows, data.known, asked, seen, data.kinship).take(ship)
-    deviations = [n_deviations(0.9, c and c.tails) for c in (final.calibration, final.cell_calibration)]
+    levels = np.array(TAIL_LEVELS)
+    deviations = [n_deviations(0.9, c and c.tails, levels) for c in (final.calibration, final.cell_calibration)]
     sd, cell_sd = (
-        (table["error_90"].reindex(evidence[ship]) / n).to_numpy(np.float32)
+        (table[ERRORS].reindex(evidence[ship]).to_numpy() / n).T.astype(np.float32)
         for table, n in zip((tissue, cell), deviations, strict=True)
     )
     accession = data.facts.loci.drop_duplicates("mature").set_index("mature")["mimat"]
@@ -310,7 +340,7 @@ def main() -> None:
     judged = tissues_judged(data, args.development, args.split), cells_judged(data, args.development)
     tissue, cell = (accuracy_by_evidence(data, part, data.expressed) for part in judged)
     log.info("tissues\n%s\ncells\n%s", tissue.round(3), cell.round(3))
-    never_measured(data, args.development, args.split)
+    never_measured(data, args.development, args.split, tissue)
     if not args.judge_only:
         with_maps(data, load(args.reference), tissue, cell).save(args.reference)
 

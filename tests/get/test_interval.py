@@ -19,7 +19,7 @@ def inferred(toy_query, toy_reference):
 def test_ends_are_as_many_deviations_away_as_hold_the_errors(inferred, toy_reference, level):
     lower, upper = midgd.get.interval(inferred, level)
     values, sd = inferred.obsm["mirna"].to_numpy(), inferred.obsm["mirna_sd"].to_numpy()
-    half = n_deviations(level, toy_reference.calibration.tails) * sd
+    half = n_deviations(level, toy_reference.calibration.tails, values) * sd
     np.testing.assert_allclose(upper, values + half, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(lower, np.maximum(values - half, 0.0), rtol=1e-3, atol=1e-3)
     assert (lower.columns == inferred.obsm["mirna"].columns).all() and (lower.index == inferred.obs_names).all()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from midgd.infer.domain import Signs, ambiguity, lost, misfit, out_of_domain, surprise
+from midgd.infer.domain import Signs, ambiguity, excess, lost, misfit, out_of_domain, surprise
 from midgd.nn import NegativeBinomialHead
 from midgd.reference import Calibration
 
@@ -126,6 +128,18 @@ def test_the_most_unusual_sign_decides(sign):
     assert out_of_domain(calibration, signs, f32(0.5), f32(0.5))[0] == 0.0
     assert out_of_domain(calibration, signs._replace(**{sign: f32(1.0)}), f32(0.5), f32(0.5))[0] == pytest.approx(0.5)
     assert out_of_domain(calibration, signs._replace(**{sign: f32(9.0)}), f32(0.5), f32(0.5))[0] == pytest.approx(1.0)
+
+
+def test_half_is_where_one_in_twenty_held_out_samples_is_by_any_of_the_signs():
+    usual = np.array([[0.0, 1.0]] * 3, np.float32)
+    three = Calibration(CALIBRATION.evidence, CALIBRATION.sd, usual, surprise=usual, ambiguity=usual)
+    signs = Signs(*np.random.default_rng(0).normal(0.0, 0.6, (3, 4_000)).astype(np.float32))
+    at = np.full(4_000, 0.5, np.float32)
+    largest = np.maximum(np.max(signs, axis=0), 0.0)
+    np.testing.assert_allclose(excess(three, signs, at, at), largest, rtol=1e-5)
+    joint = replace(three, excess=np.full(3, np.quantile(largest, 0.95), np.float32))
+    alarms = [(out_of_domain(c, signs, at, at) > 0.5).mean() for c in (three, joint)]
+    assert alarms[0] > 0.12 and alarms[1] == pytest.approx(0.05, abs=0.002)
 
 
 def test_panels_are_compared_at_the_reliability_of_their_own_genes_and_at_the_evidence_of_all():

@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from midgd.infer import Predictor
+from midgd.infer.predict import domain_score, uncertainty
 from midgd.nn import Decoder, DecoderSpec, GaussianMixture
 from midgd.reference import Reference, load
 from midgd.reference.store import identity
@@ -85,6 +86,25 @@ def test_round_trip_with_and_without_each_part(toy_reference, tmp_path, without)
     counts = np.random.default_rng(0).poisson(5.0, (3, 600))
     one, two = (Predictor(r, np.arange(600))(counts) for r in (reference, back))
     np.testing.assert_array_equal(one.share, two.share)
+
+
+@pytest.mark.parametrize(("field", "size"), [("tails", 4), ("widening", 7), ("excess", 0)])
+def test_calibrations_of_older_references_load(toy_reference, tmp_path, field, size):
+    values = np.ones(size, np.float32) if size else None
+    older = dataclasses.replace(toy_reference.calibration, **{field: values})
+    back = load(dataclasses.replace(toy_reference, calibration=older).save(tmp_path / "toy"))
+    np.testing.assert_equal(getattr(back.calibration, field), values)
+    predicted = Predictor(back, np.arange(600))(np.random.default_rng(0).poisson(5.0, (3, 600)))
+    assert np.isfinite(uncertainty(back, predicted, "mature", "log1p_cpm")).all()
+    assert ((domain_score(back, predicted) >= 0) & (domain_score(back, predicted) <= 1)).all()
+
+
+@pytest.mark.parametrize(("field", "size"), [("tails", 5), ("widening", 9), ("excess", 2)])
+def test_calibrations_of_other_sizes_are_damaged(toy_reference, tmp_path, field, size):
+    wrong = dataclasses.replace(toy_reference.calibration, **{field: np.ones(size, np.float32)})
+    path = dataclasses.replace(toy_reference, calibration=wrong).save(tmp_path / "toy")
+    with pytest.raises(ValueError, match=rf"damaged.*calibration\.{field}"):
+        load(path)
 
 
 def test_a_loaded_reference_does_not_hang_on_its_file(toy_reference):

@@ -11,6 +11,7 @@ import pytest
 
 import midgd
 from midgd.infer import Predictor
+from midgd.infer.uncertainty import TAIL_LEVELS
 from midgd.reference import Reference
 from midgd.zeroshot import ZeroShotMaps
 
@@ -27,8 +28,8 @@ def reference(toy_reference) -> Reference:
         np.array([0, 1, -5], np.float32),
         *(np.array([4]), np.array([0]), np.array([2], np.float32)),
         *(np.array([n_genes - 1]), np.array([1]), np.array([0.5], np.float32)),
-        np.array([1, 2, 3], np.float32),
-        np.array([4, 5, 6], np.float32),
+        np.add.outer(np.arange(5), [1, 2, 3]).astype(np.float32),
+        np.full((5, 3), 5, np.float32),
     )
     card = {
         "name": NAMES,
@@ -80,7 +81,9 @@ def test_flags_accuracies_and_intervals(toy_query, reference, tmp_path):
     assert mirna.var["zero_shot"].sum() == 3 and mirna.var.loc[NAMES, "zero_shot"].all()
     assert mirna.var.loc[NAMES[0], ["accession", "evidence"]].tolist() == ["MIMAT9999991", "other arm"]
     np.testing.assert_allclose(mirna.var.loc[NAMES, "spearman_bulk"], [0.5, 0.4, 0.3])
-    np.testing.assert_allclose(mirna[:, NAMES].layers["sd"], np.tile([1.0, 2.0, 3.0], (60, 1)))
+    for i, name in enumerate(NAMES):  # as wide as where such values were predicted
+        expected = np.interp(mirna[:, name].X.ravel(), TAIL_LEVELS, np.arange(5) + 1.0 + i)
+        np.testing.assert_allclose(mirna[:, name].layers["sd"].ravel(), expected, rtol=1e-4)
     lower, upper = midgd.get.interval(adata)
     assert (lower[NAMES[0]] < adata.obsm["mirna"][NAMES[0]]).all() and upper.shape == lower.shape
     cells = infer(toy_query, reference, zero_shot=True, uncertainty=True, sample_kind="cell", units="cpm")
@@ -142,7 +145,7 @@ def test_saved_and_loaded(toy_query, reference, tmp_path):
     [
         ("gene", np.array([10_000]), "zero_shot.gene"),
         ("relative_of", np.array([3]), "zero_shot.relative_of"),
-        ("sd", np.array([-1, 1, 1], np.float32), "negative"),
+        ("sd", np.full((5, 3), -1, np.float32), "negative"),
         ("basis", np.zeros((3, 2), np.float32), "zero_shot is for"),
     ],
 )

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from midgd.infer.domain import out_of_domain
 from midgd.infer.predict import Predictor
 from midgd.infer.uncertainty import TAIL_PARTS, expected_sd, n_deviations
 from midgd.metrics import log1p_cpm
@@ -64,7 +65,9 @@ def test_intervals_hold_the_part_of_held_out_errors_that_they_name(toy_reference
         found = predict_held_out(toy_reference, held_out, depth, rng)
         error = np.abs(np.log1p(1e6 * found.share) - truth)
         inside.append(
-            error <= n_deviations(level, calibration.tails) * expected_sd(calibration, found.signs, found.evidence)
+            error
+            <= n_deviations(level, calibration.tails, np.log1p(1e6 * found.share))
+            * expected_sd(calibration, found.signs, found.evidence, found.reliability)
         )
     assert np.mean(inside) == pytest.approx(level, abs=0.02)
 
@@ -79,9 +82,18 @@ def test_signs_that_go_with_errors_widen_the_intervals(toy_reference, toy_pairs)
     factor = []
     for mosaic in (held_out, strange):
         found = predict_held_out(toy_reference, mosaic, None, np.random.default_rng(0))
-        sd = [expected_sd(c, found.signs, found.evidence)[:, 0] for c in (calibration, plain)]
+        sd = [expected_sd(c, found.signs, found.evidence, found.reliability)[:, 0] for c in (calibration, plain)]
         factor.append(np.median(sd[0] / sd[1]))
     assert factor[1] > 1.2 * factor[0]
+
+
+def test_one_in_twenty_held_out_samples_of_known_kinds_has_a_score_above_a_half(toy_reference, toy_pairs):
+    held_out = toy_pairs.mosaic(~toy_pairs.train)
+    calibration = calibrate(HeldOut(toy_reference, held_out, DEPTHS))
+    found = predict_held_out(toy_reference, held_out, None, np.random.default_rng(0))
+    score = out_of_domain(calibration, found.signs, found.evidence, found.reliability)
+    assert (score > 0.5).mean() <= 0.05 + 1 / len(score)
+    assert (score > 0.45).any()  # the most unusual ones are near it
 
 
 def test_strangers_tell_errors_and_known_samples_what_is_usual(toy_reference, toy_pairs):

@@ -16,7 +16,7 @@ def maps() -> ZeroShotMaps:
     rng = np.random.default_rng(0)
     dense = [rng.normal(size=s).astype(np.float32) for s in ((N_OUT, K), (K, M))]
     weights = [rng.normal(size=n).astype(np.float32) for n in (5, 7)]
-    sd = np.arange(M, dtype=np.float32)
+    sd = np.arange(5 * M, dtype=np.float32).reshape(5, M)
     intercept = np.array([3, 3, 3, -90], np.float32)
     relative, gene = (
         (np.array([0, 1, 1, 5, 0]), np.array([0, 0, 2, 2, 2])),
@@ -53,4 +53,4 @@ def test_take(maps, chosen):
     profile, outputs = (torch.from_numpy(rng.random((3, n), np.float32)) for n in (G, N_OUT))
     part = maps.take(np.array(chosen, np.int64))
     np.testing.assert_allclose(part(profile, outputs), maps(profile, outputs)[:, chosen], rtol=1e-6)
-    np.testing.assert_array_equal(part.cell_sd, maps.cell_sd[chosen])
+    np.testing.assert_array_equal(part.cell_sd, maps.cell_sd[:, chosen])

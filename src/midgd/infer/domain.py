@@ -114,8 +114,8 @@ def ambiguity(probabilities: Tensor) -> Tensor:
 def out_of_domain(calibration: Calibration, signs: Signs, evidence: Floats, reliability: Floats) -> Floats:
     """Score in [0, 1], (n,).
 
-    By the most unusual of the signs it is 0 up to the median held-out sample of a known kind, 0.5 at the 95th
-    percentile, and goes towards 1 beyond. Where too few molecules are left to tell what a sample is, it is at least
+    By :func:`excess` it is 0 up to the median held-out sample of a known kind, 0.5 at the 95th percentile of held-out
+    samples, and goes towards 1 beyond. Where too few molecules are left to tell what a sample is, it is at least
     :func:`lost`.
 
     Parameters
@@ -131,15 +131,40 @@ def out_of_domain(calibration: Calibration, signs: Signs, evidence: Floats, reli
     -------
     (n,) from 0 to 1.
     """
-    excess = np.zeros(len(evidence))
+    unusual = excess(calibration, signs, evidence, reliability)
+    if calibration.excess is not None:
+        unusual = unusual / np.maximum(interpolated(calibration.evidence, calibration.excess, evidence), 1.0)
+    return np.maximum(1.0 - np.exp2(-(unusual**2)), lost(calibration, evidence)).astype(np.float32)
+
+
+def excess(calibration: Calibration, signs: Signs, evidence: Floats, reliability: Floats) -> NDArray[np.float64]:
+    """How unusual the most unusual sign of a sample is: 0 at the median of held-out samples, 1 at its 95th percentile.
+
+    More than 5 % of the held-out samples are above 1, since any of three signs will do; the 95th percentile of this
+    number itself is ``calibration.excess``.
+
+    Parameters
+    ----------
+    calibration
+        Of the kind of sample.
+    signs
+        Of n samples.
+    evidence, reliability
+        (n,) mean reliability of all genes of the model, 0 for those that the query lacks, and of the genes present.
+
+    Returns
+    -------
+    (n,), at least 0.
+    """
+    found = np.zeros(len(evidence))
     of_genes = calibration.evidence if calibration.reliability is None else calibration.reliability, reliability
     depths = {"misfit": of_genes, "surprise": of_genes, "ambiguity": (calibration.evidence, evidence)}
     for name, values in zip(Signs._fields, signs, strict=True):
         typical = getattr(calibration, name)
         if typical is not None:
             median, high = (interpolated(depths[name][0], typical[:, i], depths[name][1]) for i in (0, 1))
-            excess = np.fmax(excess, (values - median) / np.maximum(high - median, SMALLEST_SPREAD))
-    return np.maximum(1.0 - np.exp2(-(excess**2)), lost(calibration, evidence)).astype(np.float32)
+            found = np.fmax(found, (values - median) / np.maximum(high - median, SMALLEST_SPREAD))
+    return found
 
 
 def lost(calibration: Calibration, evidence: Floats) -> NDArray[np.float64]:

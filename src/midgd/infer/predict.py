@@ -385,5 +385,6 @@ def uncertainty(
     calibration = calibration_of(reference, sample_kind)
     if calibration is None:
         raise ValueError(f"Reference {reference.name!r} has no held-out errors: uncertainty=True is not available.")
-    sd = expected_sd(calibration, prediction.signs, prediction.evidence)[:, reference.outputs(level)]
+    known = calibration, prediction.signs, prediction.evidence, prediction.reliability
+    sd = expected_sd(*known)[:, reference.outputs(level)]
     return sd_in_units(sd, in_units(at_level(reference, prediction.share, level), "log1p_cpm"), units)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from midgd._text import shown
 from midgd.nn import Decoder, DecoderSpec, GaussianMixture, KindExperts, LatentEncoder, ProfileReadout
-from midgd.reference.reference import Arms, Calibration, Card, Reference
+from midgd.reference.reference import N_TAILS, N_WIDENING, Arms, Calibration, Card, Reference
 from midgd.zeroshot.maps import ZeroShotMaps
 
 HALF_FROM = 100_000  # values; smaller arrays are always stored as they are
@@ -58,11 +58,11 @@ class Record(NamedTuple):
 CALIBRATION = Record(
     Calibration,
     {
-        **dict.fromkeys(("evidence", "reliability"), ("depths",)),
+        **dict.fromkeys(("evidence", "reliability", "excess"), ("depths",)),
         "sd": ("depths", "outputs"),
         **dict.fromkeys(("misfit", "surprise", "ambiguity"), ("depths", 2)),
-        "widening": (7,),
-        "tails": (4,),
+        "widening": ("conditions",),
+        "tails": ("tails",),
     },
 )
 RECORDS: dict[str, Record] = {
@@ -78,7 +78,8 @@ RECORDS: dict[str, Record] = {
         {
             "basis": ("outputs", "factors"),
             "loadings": ("factors", "names"),
-            **dict.fromkeys(("intercept", "sd", "cell_sd"), ("names",)),
+            "intercept": ("names",),
+            **dict.fromkeys(("sd", "cell_sd"), (N_TAILS[1] // N_TAILS[0], "names")),
             **dict.fromkeys(("relative", "relative_of", "relative_weight"), ("relatives",)),
             **dict.fromkeys(("gene", "gene_of", "gene_weight"), ("genes",)),
         },
@@ -269,3 +270,7 @@ def _check_calibration(name: str, calibration: Calibration | None, n_outputs: se
             raise ValueError(f"{name}.evidence must increase")
         if (calibration.evidence < 0).any() or (calibration.sd < 0).any():
             raise ValueError(f"{name} holds negative errors")
+        for field, allowed in (("widening", N_WIDENING), ("tails", N_TAILS)):
+            values = getattr(calibration, field)
+            if values is not None and len(values) not in allowed:
+                raise ValueError(f"{name}.{field} has {len(values)} numbers instead of {max(allowed)}")

@@ -121,6 +121,10 @@ class Arms:
         return np.asarray(relative * ((stem_loops * allowed) @ matrix), dtype=np.float32)
 
 
+# Sizes of Calibration.widening and Calibration.tails, in older references and now.
+N_WIDENING, N_TAILS = (7, 8), (4, 20)
+
+
 @dataclass(frozen=True)
 class Calibration:
     """How wrong the model was on held-out samples, by evidence.
@@ -139,9 +143,15 @@ class Calibration:
         (n_depths, 2): median and 95th percentile of these signs in held-out samples of known kinds
         (:mod:`midgd.infer.domain`); None where they were not measured.
     widening
-        (7,) how the error of a sample goes with its signs (:mod:`midgd.infer.uncertainty`); None for not at all.
+        (8,) how the error of a sample goes with its signs and score (:mod:`midgd.infer.uncertainty`); (7,) in older
+        references, without the score; None for not at all.
     tails
-        (4,) deviations that hold 50, 80, 90 and 95 % of the held-out errors; None for those of a Gaussian.
+        (20,) deviations that hold 50, 80, 90 and 95 % of the held-out errors, at each of five predicted levels
+        (:data:`midgd.infer.uncertainty.TAIL_LEVELS`) in turn; (4,) in older references, of all predictions; None for
+        those of a Gaussian.
+    excess
+        (n_depths,) 95th percentile of :func:`midgd.infer.domain.excess` in held-out samples of known kinds; None in
+        older references, where more than 5 % of such samples have a score above 0.5.
     """
 
     evidence: NDArray[np.float32]
@@ -152,6 +162,7 @@ class Calibration:
     ambiguity: NDArray[np.float32] | None = None
     widening: NDArray[np.float32] | None = None
     tails: NDArray[np.float32] | None = None
+    excess: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

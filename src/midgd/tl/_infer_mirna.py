@@ -141,9 +141,9 @@ def infer_mirna(
     ``obsm["X_midgd"]``, ``obsm[f"X_{key_added}"]`` for another ``key_added``
         Latents, cells x d, usable as ``use_rep`` of :func:`scanpy.pp.neighbors`.
     ``obs[f"{key_added}_ood"]``
-        Out-of-domain score in [0, 1]. Above 0.5 a row is, by one of three signs, more unusual than 95 in 100 samples of
-        known kinds at the same depth that the reference was not trained on: its counts do not fit, or it is like no
-        kind of the reference (:mod:`midgd.infer.domain`). Near 1 it is unlike all training samples, or nearly empty.
+        Out-of-domain score in [0, 1]. Above 0.5 a row is more unusual than 95 in 100 samples of known kinds at the same
+        depth that the reference was not trained on: its counts do not fit, or it is like no kind of the reference
+        (:mod:`midgd.infer.domain`). Near 1 it is unlike all training samples, or nearly empty.
     ``obs[f"{key_added}_nearest"]``, ``obs[f"{key_added}_nearest_probability"]``
         The kind of cell, tissue or tumour in the reference that the row is nearest to, and its probability among all of
         them: what the answer is built on. Near 1 the row is like that kind, at 0.3 it is like several or like none.

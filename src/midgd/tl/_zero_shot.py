@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from midgd._text import shown
 from midgd.infer.predict import in_units, sd_in_units
+from midgd.infer.uncertainty import TAIL_LEVELS
 from midgd.reference import Reference
 from midgd.zeroshot.maps import ACCURACIES
 
@@ -83,9 +84,12 @@ def with_zero_shot(
     own = share[:, model.n_outputs :]
     added = {"values": in_units(own, units)}
     if "sd" in arrays:
-        sd = (model.zero_shot.cell_sd if sample_kind == "cell" else model.zero_shot.sd)[which]
+        by_level = (model.zero_shot.cell_sd if sample_kind == "cell" else model.zero_shot.sd)[:, which]
         log1p_cpm = in_units(own, "log1p_cpm")
-        added["sd"] = sd_in_units(np.broadcast_to(sd, own.shape).astype(np.float32), log1p_cpm, units)
+        sd = np.empty_like(log1p_cpm)
+        for i, values in enumerate(by_level.T):
+            sd[:, i] = np.interp(log1p_cpm[:, i], TAIL_LEVELS, values)
+        added["sd"] = sd_in_units(sd, log1p_cpm, units)
     return dict(arrays) | {name: np.hstack([arrays[name], values]) for name, values in added.items()}
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from midgd.infer.domain import Signs
+from midgd.infer.domain import Signs, excess
 from midgd.infer.predict import Prediction, Predictor, in_units
-from midgd.infer.uncertainty import TAIL_PARTS, conditions, expected_sd
+from midgd.infer.uncertainty import TAIL_LEVELS, TAIL_PARTS, conditions, expected_sd
 from midgd.reference.reference import Calibration, Reference
 from midgd.train.downsampling import downsample
 from midgd.train.mosaic import Mosaic
@@ -54,9 +54,13 @@ class HeldOut:
 
 @dataclass(frozen=True, eq=False)
 class Answered:
-    """Predictions of some samples at one depth, and errors of log1p CPM (n, n_outputs); NaN if not measured."""
+    """Predictions of some samples at one depth.
+
+    Log1p CPM as predicted, and its errors, (n, n_outputs) both; NaN where nothing was measured.
+    """
 
     prediction: Prediction
+    log_cpm: Floats
     error: Floats
     strangers: bool
     #: index into the depths of the calibration, (n,)
@@ -66,6 +70,11 @@ class Answered:
     def signs(self) -> Signs:
         """How unlike what the model knows each sample is."""
         return self.prediction.signs
+
+    @property
+    def known(self) -> tuple[Signs, Floats, Floats]:
+        """What is known of each sample: signs, evidence, reliability."""
+        return self.prediction.signs, self.prediction.evidence, self.prediction.reliability
 
     @property
     def evidence(self) -> Floats:
@@ -100,6 +109,8 @@ def calibrate(*held_out: HeldOut, seed: int = 0) -> Calibration:
     usual = {name: values for name, values in usual.items() if np.isfinite(values).all()}
     reliability = np.array([np.median(g.prediction.reliability) for g in known], np.float32)
     found = Calibration(evidence, _errors(placed, len(known)), reliability=reliability, **usual)
+    unusual = [np.quantile(excess(found, *g.known), 0.95) for g in known]
+    found = replace(found, excess=np.array(unusual, np.float32))
     found = replace(found, widening=_widening(found, placed))
     return replace(found, tails=_tails(found, placed))
 
@@ -125,8 +136,9 @@ def answered(held_out: HeldOut, depth: float | None, rng: np.random.Generator) -
     levels = [paired["mirna"]] if held_out.reference.arms is None else [paired["mirna"], paired["mature"]]
     truth, measured = np.hstack([m.log_cpm for m in levels]), np.hstack([m.measured for m in levels])
     prediction = predict_held_out(held_out.reference, paired, depth, rng)
-    error = np.where(measured, in_units(prediction.share, "log1p_cpm") - truth, np.nan)
-    return Answered(prediction, error.astype(np.float32), held_out.strangers)
+    log_cpm = in_units(prediction.share, "log1p_cpm")
+    error = np.where(measured, log_cpm - truth, np.nan)
+    return Answered(prediction, log_cpm, error.astype(np.float32), held_out.strangers)
 
 
 def _nearest(known: Floats, evidence: Floats) -> NDArray[np.int64]:
@@ -163,7 +175,7 @@ def _widening(calibration: Calibration, groups: Sequence[Answered]) -> Floats:
 
     The likelihood is that of Gamma distributed squares with a log link (McCullagh & Nelder 1989, chapter 8).
     """
-    x = np.concatenate([conditions(calibration, g.signs, g.evidence) for g in groups])
+    x = np.concatenate([conditions(calibration, *g.known) for g in groups])
     square = np.concatenate([_mean_square(calibration, g) for g in groups])
     weight = np.repeat(_weights(groups), [len(g.error) for g in groups])
     usable = np.isfinite(square)
@@ -179,24 +191,36 @@ def _widening(calibration: Calibration, groups: Sequence[Answered]) -> Floats:
 
 def _mean_square(calibration: Calibration, group: Answered) -> NDArray[np.float64]:
     """Mean squared error of every sample relative to that of its depth, (n,)."""
-    sd = np.maximum(expected_sd(calibration, group.signs, group.evidence), 1e-3)
+    sd = np.maximum(expected_sd(calibration, *group.known), 1e-3)
     measured = np.isfinite(group.error)
     squares = np.where(measured, group.error / sd, 0.0) ** 2
     return squares.sum(1, dtype=np.float64) / np.where(measured.any(1), measured.sum(1), np.nan)
 
 
 def _tails(calibration: Calibration, groups: Sequence[Answered]) -> Floats:
-    """Standard deviations that hold the part :data:`~midgd.infer.uncertainty.TAIL_PARTS` of all errors."""
-    deviations, weights = [], []
+    """Deviations that hold the parts :data:`TAIL_PARTS` of the errors of predictions near each of the levels, (20,).
+
+    Where nothing was predicted near a level, those of all predictions.
+    """
+    deviations, weights, levels = [], [], []
     for group, weight in zip(groups, _weights(groups), strict=True):
-        sd = expected_sd(calibration, group.signs, group.evidence)
-        own = np.abs(group.error[np.isfinite(group.error)]) / np.maximum(sd[np.isfinite(group.error)], 1e-6)
-        deviations.append(own)
-        weights.append(np.full(len(own), weight * len(group.error) / max(len(own), 1)))
-    order = np.argsort(np.concatenate(deviations))
-    below = np.cumsum(np.concatenate(weights)[order])
+        measured = np.isfinite(group.error)
+        sd = np.maximum(expected_sd(calibration, *group.known)[measured], 1e-6)
+        deviations.append(np.abs(group.error[measured]) / sd)
+        weights.append(np.full(len(sd), weight * len(group.error) / max(len(sd), 1)))
+        levels.append(np.abs(group.log_cpm[measured][:, None] - np.array(TAIL_LEVELS, np.float32)).argmin(1))
+    deviation, weight_of, level = (np.concatenate(parts) for parts in (deviations, weights, levels))
+    nearest = [level == i for i in range(len(TAIL_LEVELS))]
+    used = [own if own.any() else np.ones_like(own) for own in nearest]
+    return np.concatenate([_quantiles(deviation[own], weight_of[own]) for own in used]).astype(np.float32)
+
+
+def _quantiles(values: Floats, weights: NDArray[np.float64]) -> Floats:
+    """Weighted quantiles at :data:`TAIL_PARTS`, (4,)."""
+    order = np.argsort(values)
+    below = np.cumsum(weights[order])
     positions = np.searchsorted(below, np.array(TAIL_PARTS) * below[-1])
-    return np.concatenate(deviations)[order][np.minimum(positions, len(order) - 1)].astype(np.float32)
+    return values[order][np.minimum(positions, len(order) - 1)]
 
 
 def predict_held_out(

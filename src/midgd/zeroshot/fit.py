@@ -286,7 +286,7 @@ def _maps(hidden: _Composed, shown: _Composed, has: Mask, level: tuple[Array, Ar
     np.subtract.at(intercept, genes.col, gene_weight * space.genes.mean[genes.row])
     np.subtract.at(intercept, outputs.col, output_weight * space.outputs.mean[outputs.row])
     keep, kept = gene_weight != 0, output_weight != 0
-    unknown = np.full(len(mean), np.nan, np.float32)
+    unknown = np.full((1, len(mean)), np.nan, np.float32)  # errors are measured on what is left out, not here
     return ZeroShotMaps(
         basis.astype(np.float32),
         loadings.astype(np.float32),

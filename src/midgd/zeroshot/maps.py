@@ -41,7 +41,8 @@ class ZeroShotMaps:
     gene, gene_of, gene_weight
         Gene, miRNA and weight, three arrays of one length.
     sd, cell_sd
-        (M,) standard deviations of log1p CPM in tissues and in cells, from miRNAs that were left out.
+        (5, M) standard deviations of log1p CPM in tissues and in cells where about each of
+        :data:`midgd.infer.uncertainty.TAIL_LEVELS` is predicted, from miRNAs that were left out.
     """
 
     basis: Floats
@@ -96,6 +97,6 @@ class ZeroShotMaps:
             self.gene[genes],
             place[self.gene_of[genes]],
             self.gene_weight[genes],
-            self.sd[chosen],
-            self.cell_sd[chosen],
+            self.sd[:, chosen],
+            self.cell_sd[:, chosen],
         )

@@ -66,6 +66,25 @@ class MicroRnaome:
         -------
         Study to number of samples and profile.
         """
+        samples = self.samples(groups, allowed)
+        return {study: (len(own), np.median(own, axis=0)) for study, own in samples.items()}
+
+    def samples(
+        self, groups: Iterable[str], allowed: Callable[[int], bool] = lambda _: True
+    ) -> dict[int, NDArray[np.float32]]:
+        """Log1p CPM of the single samples of every study, as measured; those that :meth:`by_study` uses.
+
+        Parameters
+        ----------
+        groups
+            Names of kinds in the miRNA table.
+        allowed
+            Whether a study, by its number, may be used.
+
+        Returns
+        -------
+        Study to (n_samples, n_mirnas), NaN where not measured.
+        """
         chosen = np.any([self._chosen(group) for group in groups], axis=0)
         found = {}
         for study in np.unique(self.obs["study_id"].to_numpy()[chosen]):
@@ -73,8 +92,9 @@ class MicroRnaome:
                 continue
             own = chosen & (self.obs["study_id"] == study).to_numpy()
             good = own & ~self.obs["flagged"].to_numpy(dtype=bool)
-            used = good if good.sum() >= MIN_GOOD or (good.any() and own.sum() < 2 * MIN_GOOD) else own
-            found[int(study)] = (int(used.sum()), np.median(self.log_cpm[used], axis=0))
+            found[int(study)] = self.log_cpm[
+                good if good.sum() >= MIN_GOOD or (good.any() and own.sum() < 2 * MIN_GOOD) else own
+            ]
         return found
 
     def offset_from(self, tcga: NDArray[np.float32]) -> NDArray[np.float32]:
