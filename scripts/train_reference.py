@@ -217,7 +217,7 @@ def chosen_parts(config: Path | None) -> Parts:
     return parts
 
 
-def base_card(pairs: Pairs, matures: dict, parts: Parts) -> dict:
+def base_card(pairs: Pairs, matures: dict, parts: Parts = PARTS) -> dict:
     obs = pairs.obs
     options, readout = parts.train_options(OPTIONS), parts.readout_options(READOUT)
     assert readout is not None  # after chosen_parts

@@ -53,12 +53,12 @@ class Parts:
         If a name is unknown; lists the names that there are.
     """
 
-    likelihood: str | Mapping[str, str] = "nb"
+    likelihood: str | Mapping[str, str] = field(default="nb", compare=False)
     prior: str = "mixture"
     encoder: str = "none"
     readout: str = "ridges"
     objective: str = "map"
-    _likelihoods: dict[str, str] = field(init=False, repr=False, compare=False)
+    _likelihoods: dict[str, str] = field(init=False, repr=False, hash=False)
 
     def __post_init__(self) -> None:
         own = self.likelihood
