@@ -98,7 +98,7 @@ def ablation(
         from the default (``"1,000 counts"``, and that with ``_low`` and ``_high``), n (scored samples), n_mirnas, and
         processor seconds of the training and of the questions at the last depth.
     """
-    others = [(part, name) for part, names in (grid or GRID).items() for name in names]
+    others = [(part, name) for part, names in (GRID if grid is None else grid).items() for name in names]
     methods = [Variant(DEFAULT), *(Variant(f"{part}: {name}", **{part: name}) for part, name in others)]
     scenarios = _scenarios(Study(data_dir, seed, on), n_genes)
     table = run(methods, scenarios, seed=seed, n_boot=n_boot, downstream=False, against=DEFAULT)
