@@ -1,6 +1,7 @@
 """Train the bundled reference: evaluate on held-out patients first, then fit on everything.
 
 python scripts/train_reference.py            # minutes on 2 cores; writes src/midgd/reference/bundled/default
+python scripts/train_reference.py --config parts.toml --output FOLDER     # other parts: prior = "gaussian"
 """
 
 from __future__ import annotations
@@ -23,20 +24,23 @@ from midgd import __version__
 from midgd.bench.cells import Kind
 from midgd.infer.predict import at_level, in_units
 from midgd.metrics import expressed, per_feature_correlation
+from midgd.nn import HEADS
 from midgd.reference import Calibration, Reference
 from midgd.train import (
     HeldOut,
     MatureLevel,
     Modality,
     Mosaic,
+    Parts,
     calibrate,
     fit,
     fit_encoder,
     fit_mature_level,
     fit_readout,
+    read_parts,
 )
 from midgd.train.calibrate import predict_held_out
-from midgd.train.recipe import ENCODER, N_COMPONENTS, OPTIONS, READOUT, SPEC
+from midgd.train.recipe import ENCODER, N_COMPONENTS, OPTIONS, PARTS, READOUT, SPEC
 
 BUNDLED = Path(__file__).parents[1] / "src/midgd/reference/bundled/default"
 # Level of the output and its modality in the mosaic.
@@ -69,6 +73,7 @@ def train(
     card: dict,
     levels: BothLevels,
     cells: CellData | None,
+    parts: Parts,
     held_out: Collection[str] = (),
     without_tables: tuple[str, ...] = (),
     allowed: Callable[[Kind, int], bool] = lambda kind, study: True,
@@ -79,10 +84,17 @@ def train(
     if cells is not None:
         joined, labels = with_pairs(mosaic, obs, cells.pairs(without_tables, allowed), level.arms)
         card = card | {"kinds_table": kinds_table(labels, cells)}
-    fitted = fit(joined, SPEC, n_components=N_COMPONENTS, options=OPTIONS)
+    n_components, options = parts.n_components(N_COMPONENTS), parts.train_options(OPTIONS)
+    fitted = fit(joined, parts.spec(SPEC), n_components=n_components, options=options)
     log.info("decoder fitted on %d samples", len(joined))
     readout, experts = fit_readout(
-        fitted.decoder, fitted.prior, joined, READOUT, level, levels.unpaired(held_out), labels
+        fitted.decoder,
+        fitted.prior,
+        joined,
+        parts.readout_options(READOUT),
+        level,
+        levels.unpaired(held_out),
+        labels,
     )
     return Reference(card, fitted.decoder, fitted.prior, readout, level.arms, kinds=experts), joined
 
@@ -134,12 +146,14 @@ class BothLevels:
         return Modality.from_mask(counts.fillna(0).to_numpy(np.float32), measured)
 
 
-def blind_to(half: Half, pairs: Pairs, mosaic: Mosaic, card: dict, levels: BothLevels, cells: CellData) -> Reference:
+def blind_to(
+    half: Half, pairs: Pairs, mosaic: Mosaic, card: dict, levels: BothLevels, cells: CellData, parts: Parts
+) -> Reference:
     """A model that has seen nothing of half of the kinds and cohorts, nor of held-out patients and tables."""
     seen = pairs.split("train") & ~half.cohorts(pairs.obs)
     patients = set(pairs.obs["patient"][~seen])
     data = mosaic.take(seen), pairs.obs[seen]
-    return train(*data, card, levels, cells, patients, HELD_OUT_CELLS, half.allowed)[0]
+    return train(*data, card, levels, cells, parts, patients, HELD_OUT_CELLS, half.allowed)[0]
 
 
 def calibrations(
@@ -193,8 +207,20 @@ def accuracy(
     return table
 
 
-def base_card(pairs: Pairs, matures: dict) -> dict:
+def chosen_parts(config: Path | None) -> Parts:
+    """The parts of the bundled reference, or those of a configuration."""
+    parts = PARTS if config is None else read_parts(config, PARTS)
+    if parts.readout == "none":
+        raise ValueError(f"{config}: readout='none' has no mature miRNAs and no kinds; a reference has both.")
+    if not HEADS[parts.spec(SPEC).likelihood("mrna")].rates_scatter:
+        raise ValueError(f"{config}: a Poisson likelihood of mRNA has no evidence, by which held-out errors are told.")
+    return parts
+
+
+def base_card(pairs: Pairs, matures: dict, parts: Parts = PARTS) -> dict:
     obs = pairs.obs
+    options, readout = parts.train_options(OPTIONS), parts.readout_options(READOUT)
+    assert readout is not None  # after chosen_parts
     return {
         "name": "default",
         "version": __version__,
@@ -208,10 +234,11 @@ def base_card(pairs: Pairs, matures: dict) -> dict:
             "n_samples": len(obs),
             "cohorts": {str(k): int(v) for k, v in obs["cohort"].value_counts().items()},
             "tables": {str(k): int(v) for k, v in obs["table"].value_counts().items()},
-            "n_components": N_COMPONENTS,
-            "options": asdict(OPTIONS),
-            "readout": asdict(READOUT),
-            "encoder": asdict(ENCODER),
+            "n_components": parts.n_components(N_COMPONENTS),
+            "options": asdict(options),
+            "readout": asdict(readout),
+            "encoder": None if parts.encoder == "none" else asdict(ENCODER),
+            "parts": parts.card,
         },
         "citations": CITATIONS,
     }
@@ -225,12 +252,17 @@ def main() -> None:
         type=Path,
         help="folder for the models that held-out samples judge, which benchmarks/trust.py reads",
     )
+    parser.add_argument("--config", type=Path, help="TOML with names of parts, see midgd.train.Parts")
     args = parser.parse_args()
+    try:
+        parts = chosen_parts(args.config)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     start = time.perf_counter()
     pairs = load_pairs()
     levels = BothLevels.load(pairs.stem_loops)
-    card = base_card(pairs, levels.card)
+    card = base_card(pairs, levels.card, parts)
     mosaic = Mosaic(pairs.mosaic.modalities | {"mature": levels.of(pairs.obs.index)})
 
     held_out = pairs.split("val") | pairs.split("test")
@@ -242,11 +274,11 @@ def main() -> None:
         log.warning("no folder cells/ in %s: trained on TCGA alone, without kinds of cells", DATA)
     patients = set(pairs.obs["patient"][held_out])
     outside = mosaic.take(inside), pairs.obs[inside]
-    development, _ = train(*outside, card, levels, cells, patients, without_tables=HELD_OUT_CELLS)
+    development, _ = train(*outside, card, levels, cells, parts, patients, without_tables=HELD_OUT_CELLS)
     log.info("development model after %.0f s", time.perf_counter() - start)
     blind = {}
     if cells is not None:
-        blind = {half: blind_to(half, pairs, mosaic, card, levels, cells) for half in map(Half, HALVES)}
+        blind = {half: blind_to(half, pairs, mosaic, card, levels, cells, parts) for half in map(Half, HALVES)}
         log.info("models of half of the kinds after %.0f s", time.perf_counter() - start)
     calibration, cell_calibration = calibrations(development, blind, cells, mosaic, pairs)
     development = replace(development, calibration=calibration, cell_calibration=cell_calibration)
@@ -261,8 +293,8 @@ def main() -> None:
     for level, table in tables.items():
         log.info("held-out Spearman, %s: %s", level, table.mean().round(4).to_dict())
 
-    final, joined = train(mosaic, pairs.obs, card | {"accuracy": _accuracy_card(tables)}, levels, cells)
-    encoder = fit_encoder(final.decoder, final.prior, joined, ENCODER)
+    final, joined = train(mosaic, pairs.obs, card | {"accuracy": _accuracy_card(tables)}, levels, cells, parts)
+    encoder = None if parts.encoder == "none" else fit_encoder(final.decoder, final.prior, joined, ENCODER)
     final = replace(final, calibration=calibration, cell_calibration=cell_calibration, encoder=encoder)
     path = final.save(args.output)
     size = sum(f.stat().st_size for f in path.iterdir()) / 2**20

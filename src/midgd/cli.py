@@ -77,9 +77,12 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--arms", nargs="+", metavar="ARM", help="methods, names in midgd.bench.METHODS (default: all)")
     bench.add_argument("--settings", nargs="+", metavar="SETTING", help="bulk, depth, loco-full, ... (default: all)")
     bench.add_argument("--data", type=Path, help="folder of paired data (default: MIDGD_DEV_DATA or ../shared/data)")
-    bench.add_argument("--on", default="test", help="split that is scored: test or val (default: test)")
+    bench.add_argument("--on", help="split that is scored: test or val (default: test; val with --ablation)")
     bench.add_argument("--boot", type=int, default=200, help="resamples over patients for the intervals (200)")
     bench.add_argument("--seed", type=int, default=0, help="of downsampling, arms and bootstrap (0)")
+    bench.add_argument(
+        "--ablation", type=Path, metavar="PAGE", help="instead: change one part of midgd at a time; a table in Markdown"
+    )
     bench.set_defaults(run=_bench)
     return parser
 
@@ -140,13 +143,20 @@ def _fetch(options: argparse.Namespace) -> None:
 
 
 def _bench(options: argparse.Namespace) -> None:
-    from midgd.bench import run
+    from midgd.bench import ablation, run, write_ablation
 
+    if options.ablation is not None:
+        if options.arms or options.settings:
+            raise ValueError("--ablation has methods and settings of its own: leave out --arms and --settings.")
+        on = options.on or "val"
+        found = ablation(options.data, on=on, seed=options.seed, n_boot=options.boot)
+        print(write_ablation(found, options.ablation, on=on).read_text(encoding="utf-8"))
+        return
     table = run(
         options.arms,
         options.settings,
         data_dir=options.data,
-        on=options.on,
+        on=options.on or "test",
         seed=options.seed,
         n_boot=options.boot,
         output=options.output,

@@ -19,7 +19,7 @@ def test_all_families_are_there(everything: dict[str, Scenario]) -> None:
     assert {s.family for s in everything.values()} == {*FAMILIES, "loco-full-5000"} - {"cells"}
     assert {f"depth/{d}" for d in (500, 1000, 3000, 10000, 100000)} <= set(everything)
     assert {"missing/random-10%", "missing/abundant-90%", "loco-full/AAA", "tpm/full", "mature"} <= set(everything)
-    assert len(everything) == 29
+    assert len(everything) == 35
 
 
 def test_nothing_held_out_reaches_an_arm(everything: dict[str, Scenario]) -> None:

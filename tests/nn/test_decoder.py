@@ -75,5 +75,5 @@ def test_each_modality_has_its_own_head():
 def test_impossible_specs_are_refused():
     with pytest.raises(ValueError, match="skip"):
         DecoderSpec(n_hidden=0, skip=False)
-    with pytest.raises(ValueError, match=r"poisson.*nb"):
-        DecoderSpec(likelihoods={"mirna": "poisson"})
+    with pytest.raises(ValueError, match=r"gamma.*nb"):
+        DecoderSpec(likelihoods={"mirna": "gamma"})

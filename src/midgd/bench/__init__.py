@@ -7,6 +7,7 @@ from midgd.bench.methods import METHODS, Method
 from midgd.bench.scenarios import FAMILIES, make_scenarios
 from midgd.bench.study import Scenario
 from midgd.bench.table import run
+from midgd.bench.variants import ablation, write_ablation
 
 # Names of the first version, for calls that exist.
 ARMS, Arm, Setting, evaluated, settings = METHODS, Method, Scenario, scored_mirnas, make_scenarios
@@ -17,10 +18,12 @@ __all__ = [
     "Method",
     "PairedData",
     "Scenario",
+    "ablation",
     "load",
     "load_splits",
     "make_scenarios",
     "run",
     "scored_mirnas",
     "split",
+    "write_ablation",
 ]

@@ -13,6 +13,7 @@ import numpy as np
 from midgd.bench.cells.scenarios import cells
 from midgd.bench.data import PairedData
 from midgd.bench.mixtures import mixtures
+from midgd.bench.panels import PANELS, landmark_genes, marker_genes
 from midgd.bench.perturb import Order, downsample, genes_kept
 from midgd.bench.study import Scenario, Study, align
 from midgd.settings import logger
@@ -21,6 +22,10 @@ from midgd.settings import logger
 DEPTHS = (500, 1_000, 3_000, 10_000, 100_000)
 # Part of the genes that a query lacks.
 MISSING = (0.1, 0.3, 0.5, 0.7, 0.9)
+# Molecules of a cell on a spatial panel, of the panel's genes alone; a usual median, rounded.
+PANEL_COUNTS = 300
+# Part of the landmark genes that a table must have to be asked with them; chosen by hand.
+MOST_LANDMARKS = 0.9
 # Samples that a cohort needs to be asked as a tissue never seen; chosen by hand.
 MIN_COHORT = 18
 
@@ -140,6 +145,34 @@ def missing(study: Study) -> Iterator[Scenario]:
             yield replace(base, name=name, family="missing", test=test, genes_present=kept)
 
 
+def panels(study: Study) -> Iterator[Scenario]:
+    """The same samples with the genes of a panel alone, as sequenced and with as many molecules as a cell on it has.
+
+    Parameters
+    ----------
+    study
+        Tables, splits and seed of the run.
+
+    Returns
+    -------
+    Two scenarios for every panel of :data:`midgd.bench.panels.PANELS` (markers of the training cohorts), and two for
+    the landmark genes of L1000, unless the table lacks too many of these.
+    """
+    base = _held_out(study, "bulk", "full")
+    landmarks, cohort = landmark_genes(), base.train.obs["cohort"].to_numpy()
+    kept = {name: marker_genes(base.train.x, cohort, size) for name, size in PANELS.items()}
+    if landmarks.isin(base.train.genes).mean() >= MOST_LANDMARKS:
+        kept = {"l1000": base.train.genes.isin(landmarks)} | kept
+    else:
+        logger.warning("panels/l1000 is left out: the table has too few of the landmark genes")
+    for name, present in kept.items():
+        on_panel = base.test.x * present
+        shallow = downsample(on_panel, PANEL_COUNTS, np.random.default_rng([study.seed, int(present.sum())]))
+        for ending, x, umis in (("", on_panel, None), (f"-{PANEL_COUNTS}", shallow, PANEL_COUNTS)):
+            scenario = replace(base, name=f"panels/{name}{ending}", family="panels", genes_present=present)
+            yield replace(scenario, test=replace(base.test, x=x), depth=umis)
+
+
 def leave_one_cohort_out(table: str, umis: int | None = None) -> Callable[[Study], Iterator[Scenario]]:
     """Each large enough cohort as a tissue never seen, then the same downsampled, if asked for.
 
@@ -256,6 +289,7 @@ FAMILIES: dict[str, Callable[[Study], Iterator[Scenario]]] = {
     "bulk": bulk,
     "depth": depth,
     "missing": missing,
+    "panels": panels,
     "mixture": mixture,
     "mature": mature,
     "quantification": quantification,

@@ -251,8 +251,11 @@ def domain_score(reference: Reference, prediction: Prediction, sample_kind: str 
 
     Returns
     -------
-    (n,) from 0 to 1; NaN without calibration, 1 for samples without counts.
+    (n,) from 0 to 1; NaN without calibration, 1 for samples without counts. NaN for all where the likelihood has no
+    evidence (:attr:`midgd.nn.CountHead.rates_scatter`).
     """
+    if not reference.decoder.head("mrna").rates_scatter:
+        return np.full_like(prediction.misfit, np.nan, dtype=np.float32)
     calibration = calibration_of(reference, sample_kind)
     if calibration is None:
         known = np.full_like(prediction.misfit, np.nan)

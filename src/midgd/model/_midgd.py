@@ -22,7 +22,7 @@ from midgd.model._training_data import TrainingData, held_out_rows, read_trainin
 from midgd.nn import DecoderSpec
 from midgd.reference import Reference
 from midgd.reference.store import read, save
-from midgd.train import fit, fit_readout
+from midgd.train import Parts, ReadoutOptions, fit, fit_encoder, fit_readout
 
 
 class MIDGD(QueryableModel):
@@ -47,12 +47,26 @@ class MIDGD(QueryableModel):
     n_components
         Number of components of the prior.
     likelihoods
-        ``{"mrna": ..., "mirna": ...}``, each ``"nb"`` (default) or ``"zinb"``.
+        ``"nb"``, ``"zinb"`` or ``"poisson"``; ``{"mrna": ..., "mirna": ...}`` chooses for each modality. With a Poisson
+        likelihood of mRNA there are no standard deviations and no out-of-domain scores.
     readout
-        Fit the linear readout of the denoised profile (:mod:`midgd.nn.readout`), which is more accurate than miRNA
-        decoded from the latent alone.
+        ``"ridges"``, ``"without_counts"``, ``"without_smoothing"``, ``"ridge"``, or ``"none"``: miRNA as decoded from
+        the latent, less accurate; see :class:`~midgd.train.Parts`. True and False stand for the first and the last.
+    prior
+        ``"mixture"``, or ``"gaussian"`` for a single component.
+    encoder
+        ``"none"``: the search for a latent starts from the prior. ``"mlp"``: from a network that is trained for it.
+        Queries are faster then, and training takes longer.
+    objective
+        What :meth:`train` maximises: ``"map"``, ``"map_downsampled"``, ``"balanced"`` or ``"mrna"``, see
+        :class:`~midgd.train.TrainOptions`.
     **decoder_kwargs
         Further arguments of :class:`~midgd.nn.DecoderSpec`: ``skip``, ``dispersion_floor``, ``activation``.
+
+    Raises
+    ------
+    ValueError
+        If a part has an unknown name; lists the names that there are.
 
     Examples
     --------
@@ -75,21 +89,26 @@ class MIDGD(QueryableModel):
         n_layers: int = 2,
         n_components: int = 20,
         *,
-        likelihoods: Mapping[str, str] | None = None,
-        readout: bool = True,
+        likelihoods: Mapping[str, str] | str | None = None,
+        readout: str | bool = "ridges",
+        prior: str = "mixture",
+        encoder: str = "none",
+        objective: str = "map",
         registry: dict[str, Any] | None = None,
         **decoder_kwargs: Any,
     ) -> None:
-        self.spec = DecoderSpec(
-            n_latent, n_hidden, n_layers, likelihoods=dict(likelihoods) if likelihoods else None, **decoder_kwargs
-        )
-        self.n_components, self.readout = n_components, readout
+        names = {True: "ridges", False: "none"}
+        chosen = names[readout] if isinstance(readout, bool) else readout
+        self.parts = Parts(likelihoods or "nb", prior, encoder, chosen, objective)
+        self.spec = self.parts.spec(DecoderSpec(n_latent, n_hidden, n_layers, **decoder_kwargs))
+        self.n_components = n_components
         self._init_base(adata, registry)
         self.training_latents_: pd.DataFrame | None = None
         self._model_summary_string = (
             f"MIDGD model with the following parameters: \nn_latent: {n_latent}, n_hidden: {n_hidden}, "
             f"n_layers: {n_layers}, n_components: {n_components}, likelihoods: mrna "
-            f"{self.spec.likelihood('mrna')}, mirna {self.spec.likelihood('mirna')}, readout: {readout}"
+            f"{self.spec.likelihood('mrna')}, mirna {self.spec.likelihood('mirna')}, prior: {prior}, "
+            f"encoder: {encoder}, readout: {chosen}, objective: {objective}"
         )
 
     def train(
@@ -148,23 +167,27 @@ class MIDGD(QueryableModel):
             batch_size=batch_size,
             early_stopping=early_stopping and len(held_out) > 0,
             seed=seed,
+            objective=self.parts.objective,
         )
         _, _, self._device = parse_device_args(accelerator, devices, return_device="torch", validate_single_device=True)
         mosaic = data.mosaic.take(training)
         fitted = fit(
             mosaic,
             self.spec,
-            n_components=self.n_components,
+            n_components=self.parts.n_components(self.n_components),
             options=options,
             validation=data.mosaic.take(held_out) if len(held_out) else None,
             checkpoint=None if checkpoint is None else Path(checkpoint),
             device=self._device,
         )
-        readout = fit_readout(fitted.decoder, fitted.prior, mosaic).readout if self.readout else None
+        how = self.parts.readout_options(ReadoutOptions())
+        readout = None if how is None else fit_readout(fitted.decoder, fitted.prior, mosaic, how).readout
+        encoder = fit_encoder(fitted.decoder, fitted.prior, mosaic) if self.parts.encoder == "mlp" else None
         self.history_ = history_frames(fitted.history)
-        init = asdict(self.spec) | {"n_components": self.n_components, "readout": self.readout}
+        init = asdict(self.spec) | {"n_components": self.n_components}
+        init |= {name: getattr(self.parts, name) for name in ("readout", "prior", "encoder", "objective")}
         card = model_card(data, len(training), options, init=init, registry=self.registry_, history=self.history_)
-        reference = Reference(card, fitted.decoder, fitted.prior, readout)
+        reference = Reference(card, fitted.decoder, fitted.prior, readout, encoder=encoder)
         self._reference = replace(reference, calibration=held_out_errors(reference, data, held_out))
         self.train_indices_, self.validation_indices_ = data.rows[training], data.rows[held_out]
         # By name, not by row number: a subset or another order of the data cannot mix them up.

@@ -45,6 +45,9 @@ def held_out_errors(reference: Reference, data: TrainingData, rows: NDArray[np.i
     if not len(rows):
         logger.info("no validation samples: the model has no standard deviations and no out-of-domain scores")
         return None
+    if not reference.decoder.head("mrna").rates_scatter:
+        logger.info("a Poisson likelihood of mRNA has no evidence: no standard deviations and no out-of-domain scores")
+        return None
     calibration = calibrate(HeldOut(reference, data.mosaic.take(rows)))
     if not np.isfinite(calibration.sd).all():
         logger.warning("%d validation samples are too few for standard deviations and out-of-domain scores", len(rows))

@@ -2,7 +2,7 @@
 
 from midgd.nn.decoder import Decoder, DecoderSpec
 from midgd.nn.encoder import LatentEncoder
-from midgd.nn.heads import HEADS, CountHead, NegativeBinomialHead, ZeroInflatedNegativeBinomialHead
+from midgd.nn.heads import HEADS, CountHead, NegativeBinomialHead, PoissonHead, ZeroInflatedNegativeBinomialHead
 from midgd.nn.kinds import KindExperts
 from midgd.nn.prior import GaussianMixture
 from midgd.nn.readout import ProfileReadout, Profiles, Weights
@@ -16,6 +16,7 @@ __all__ = [
     "KindExperts",
     "LatentEncoder",
     "NegativeBinomialHead",
+    "PoissonHead",
     "ProfileReadout",
     "Profiles",
     "Weights",

@@ -27,7 +27,7 @@ class DecoderSpec:
     skip
         Whether the heads also see the latent itself (the paper's decoder does not).
     likelihoods
-        Modality to ``"nb"`` or ``"zinb"``.
+        Modality to ``"nb"``, ``"zinb"`` or ``"poisson"``.
     dispersion_floor
         See :class:`~midgd.nn.CountHead`.
     activation

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
+
+from midgd.nn.likelihoods import negative_binomial_log_prob
 
 FLOOR = 1e-30  # of a mean, before its logarithm
 
@@ -56,6 +58,9 @@ class CountHead(nn.Module, ABC):
     dispersion_floor
         For heads with a dispersion: the inverse of it is ``exp(log_dispersion) + dispersion_floor`` (1 in the paper).
     """
+
+    #: Whether a count says more about its rate than the latent does; without, a sample has no evidence (always 0).
+    rates_scatter: ClassVar[bool] = True
 
     def __init__(self, n_inputs: int, n_features: int, *, dispersion_floor: float = 0.05) -> None:
         super().__init__()
@@ -359,34 +364,26 @@ class ZeroInflatedNegativeBinomialHead(NegativeBinomialHead):
         return torch.where(zero, inflated, 0.0).sum(1), factor
 
 
-HEADS: dict[str, type[CountHead]] = {"nb": NegativeBinomialHead, "zinb": ZeroInflatedNegativeBinomialHead}
+class PoissonHead(CountHead):
+    """Counts scatter around their means as molecules drawn by chance do, and no more."""
+
+    rates_scatter = False
+
+    def log_prob(self, counts: Tensor, log_mean: Tensor, measured: Tensor | None = None) -> Tensor:
+        """Elementwise log likelihood, (n, n_measured)."""
+        return counts * log_mean - log_mean.exp() - torch.lgamma(counts + 1.0)
+
+    def variance_ratio(self, mean: Tensor, measured: Tensor | None = None) -> Tensor:
+        """1."""
+        return torch.ones_like(mean)
+
+
+HEADS: dict[str, type[CountHead]] = {
+    "nb": NegativeBinomialHead,
+    "zinb": ZeroInflatedNegativeBinomialHead,
+    "poisson": PoissonHead,
+}
 
 
 def _at(values: Tensor, measured: Tensor | None) -> Tensor:
     return values if measured is None else values[measured]
-
-
-def negative_binomial_log_prob(counts: Tensor, log_mean: Tensor, dispersion: Tensor) -> Tensor:
-    r"""Log NB(counts; mean, r), elementwise.
-
-    With the logit :math:`a = \log(mean / r)` it reads
-    :math:`-x\,\mathrm{softplus}(-a) - r\,\mathrm{softplus}(a) + \log\binom{x + r - 1}{x}`: the two first terms
-    and their gradients stay of the size of r at any depth. The difference a - softplus(a) in place of
-    -softplus(-a) would lose them in float32 for counts of a million.
-
-    Parameters
-    ----------
-    counts
-        (n, F) counts x.
-    log_mean
-        (n, F) natural logs of the expected counts.
-    dispersion
-        (F,) r, above 0; the variance is mean + mean² / r.
-
-    Returns
-    -------
-    (n, F) in nats.
-    """
-    logit = log_mean - dispersion.log()
-    binomial = torch.lgamma(counts + dispersion) - torch.lgamma(dispersion) - torch.lgamma(counts + 1.0)
-    return binomial - counts * softplus(-logit) - dispersion * softplus(logit)

@@ -60,7 +60,7 @@ class Loops:
 
         With :math:`p = \mathrm{softmax}(a)` and the odds :math:`o = N p / r` it is
         :math:`L = -\sum_g x \log(1 + 1/o) + r \log(1 + o)`, as in
-        :func:`midgd.nn.heads.negative_binomial_log_prob`. Its derivative by the log means is
+        :func:`midgd.nn.likelihoods.negative_binomial_log_prob`. Its derivative by the log means is
         :math:`s = (x - N p) / (1 + o)`, and through the softmax :math:`\partial L / \partial a = s - p \sum_g s`.
 
         Parameters

@@ -8,6 +8,7 @@ from midgd.train.labels import SampleLabels
 from midgd.train.mature import MatureLevel, fit_mature_level, stem_loops_of
 from midgd.train.mosaic import Modality, Mosaic
 from midgd.train.options import TrainOptions
+from midgd.train.parts import Parts, read_parts
 from midgd.train.platforms import remove_offset, tied_offset
 from midgd.train.readout import FittedReadout, ReadoutOptions, fit_readout
 
@@ -20,6 +21,7 @@ __all__ = [
     "MatureLevel",
     "Modality",
     "Mosaic",
+    "Parts",
     "ReadoutOptions",
     "SampleLabels",
     "TrainOptions",
@@ -28,6 +30,7 @@ __all__ = [
     "fit_encoder",
     "fit_mature_level",
     "fit_readout",
+    "read_parts",
     "remove_offset",
     "stem_loops_of",
     "tied_offset",

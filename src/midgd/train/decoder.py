@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 from midgd.nn import Decoder, DecoderSpec, GaussianMixture
 from midgd.settings import logger, settings
 from midgd.train.checkpoint import load_checkpoint, save_checkpoint
+from midgd.train.downsampling import downsample
 from midgd.train.initialise import start_latents, start_weights
 from midgd.train.mosaic import Mosaic
 from midgd.train.options import TrainOptions
@@ -26,6 +27,9 @@ from midgd.train.validate import held_out_log_likelihood
 
 # Minibatches between steps of the dispersions: their gradient (digamma) costs as much as a matrix product.
 DISPERSION_EVERY = 4
+# Expected molecules of the mRNA of a minibatch with the objective "map_downsampled", drawn by chance; None is as
+# measured. The depths at which the readout of the bundled reference learns.
+DEPTHS = (None, 10_000.0, 1_000.0)
 
 
 @dataclass
@@ -125,6 +129,12 @@ class _Trainer:
         self.mosaic, self.options, self.device = mosaic, options, device
         self.sizes = f"{spec}, {n_components} components"
         self.generator = np.random.default_rng(options.seed)
+        n_alone = int((~mosaic["mrna"].present).sum())
+        if options.objective == "mrna" and n_alone:
+            raise ValueError(
+                f"objective='mrna' learns latents from mRNA, which {n_alone} of {len(mosaic)} samples lack: leave them"
+                " out, or choose another objective."
+            )
         latents = start_latents(mosaic, spec.n_latent)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
@@ -196,16 +206,22 @@ class _Trainer:
         log_posterior = log_posterior + self.prior.log_prior() * (len(rows) / len(self.mosaic))
         for name in self.mosaic.modalities:
             weight = self.options.modality_weights.get(name, 1.0)
-            log_posterior = log_posterior + weight * self._log_likelihood(name, rows, features)
+            if self.options.objective == "balanced":
+                weight *= self.mosaic["mrna"].n_features / self.mosaic[name].n_features
+            seen = features.detach() if self.options.objective == "mrna" and name != "mrna" else features
+            log_posterior = log_posterior + weight * self._log_likelihood(name, rows, seen)
         return -log_posterior
 
     def _log_likelihood(self, name: str, rows: NDArray[np.int64], features: Tensor) -> Tensor:
         modality, head = self.mosaic[name], self.decoder.head(name)
-        total = features.new_zeros(())
+        total, depth = features.new_zeros(()), None
+        if self.options.objective == "map_downsampled" and name == "mrna":
+            depth = DEPTHS[int(self.generator.integers(len(DEPTHS)))]
         for positions, measured in modality.groups(rows):
             everything = len(measured) == modality.n_features
             index = None if everything else torch.from_numpy(measured).to(self.device)
-            counts = torch.from_numpy(modality.counts[np.ix_(rows[positions], measured)]).to(self.device)
+            own = downsample(modality.counts[np.ix_(rows[positions], measured)], depth, self.generator)
+            counts = torch.from_numpy(own).to(self.device)
             log_share = head.log_share(features[torch.from_numpy(positions).to(self.device)], index)
             log_library = counts.sum(1, keepdim=True).clamp_min(1e-8).log()
             total = total + head.log_prob(counts, log_library + log_share, index).sum()

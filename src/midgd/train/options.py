@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+#: What is maximised, by name; see :class:`TrainOptions`.
+OBJECTIVES = ("map", "map_downsampled", "balanced", "mrna")
+
 
 @dataclass(frozen=True)
 class TrainOptions:
@@ -26,6 +29,16 @@ class TrainOptions:
         likelihood; the best weights are kept. Needs validation samples.
     seed
         Of initial weights and the order of minibatches.
+    objective
+        ``"map"``: the log posterior of decoder, mixture and latents given all counts, as in the paper.
+        ``"map_downsampled"``: the same, but the mRNA counts of most minibatches are downsampled, each time anew.
+        ``"balanced"``: the miRNA counts as much as the mRNA, though it has fewer features. ``"mrna"``: latents and
+        hidden layers learn from the mRNA alone, and only the miRNA head from miRNA.
+
+    Raises
+    ------
+    ValueError
+        If the objective is unknown.
     """
 
     max_epochs: int = 25
@@ -41,3 +54,8 @@ class TrainOptions:
     check_every: int = 5
     patience: int = 3
     seed: int = 0
+    objective: str = "map"
+
+    def __post_init__(self) -> None:
+        if self.objective not in OBJECTIVES:
+            raise ValueError(f"objective={self.objective!r} is unknown; choose among {sorted(OBJECTIVES)}.")

@@ -8,8 +8,10 @@ from __future__ import annotations
 from midgd.nn import DecoderSpec
 from midgd.train.encoder import EncoderOptions
 from midgd.train.options import TrainOptions
+from midgd.train.parts import Parts
 from midgd.train.readout import ReadoutOptions
 
+PARTS = Parts(encoder="mlp")
 SPEC = DecoderSpec(n_latent=128, n_hidden=0)
 # As the models of the paper have.
 N_COMPONENTS = 20

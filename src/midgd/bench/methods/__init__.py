@@ -30,7 +30,7 @@ METHODS: dict[str, Callable[[], Method]] = {
     "midgd-paper": Paper,
     "midgd": Midgd,
     "midgd-calibrated": CalibratedMidgd,
-    "midgd-decoder": lambda: Midgd("midgd-decoder", readout=False),
+    "midgd-decoder": lambda: Midgd("midgd-decoder", readout="none"),
 }
 
 

@@ -28,35 +28,37 @@ class Midgd:
         Name in the table.
     mosaic
         Train on all tables of the scenario instead of its own training data alone.
-    readout
-        Answer with the readout; otherwise with the miRNA head of the decoder.
+    **parts
+        Names of parts that are not the default, see :class:`midgd.train.Parts`: ``readout="none"`` answers with the
+        miRNA head of the decoder.
     """
 
-    def __init__(self, name: str = "midgd", *, mosaic: bool = True, readout: bool = True) -> None:
-        self.name, self.uses_extra, self.readout = name, mosaic, readout
+    def __init__(self, name: str = "midgd", *, mosaic: bool = True, **parts: str) -> None:
+        self.name, self.uses_extra, self.parts = name, mosaic, parts
 
     def fit(self, train: PairedData, *, seed: int = 0, extra: Extra | None = None) -> None:
         """Train a reference on the genes of the widest table and the miRNAs of the scenario."""
         from midgd.reference import Reference, minimal_card
-        from midgd.train import fit, fit_readout
-        from midgd.train.recipe import N_COMPONENTS, OPTIONS, READOUT, SPEC
+        from midgd.train import Parts, fit, fit_encoder, fit_readout
+        from midgd.train.recipe import ENCODER, N_COMPONENTS, OPTIONS, READOUT, SPEC
 
-        extra = extra or {}
+        extra, parts = extra or {}, Parts(**self.parts)
         # Widest first: a sample is taken from the first table that has it.
         tables = sorted([train, *(extra[name] for name in PAIRED if name in extra)], key=lambda t: -len(t.genes))
         self.genes_ = tables[0].genes
         self.train_genes_ = train.genes
         mosaic, obs = _mosaic(tables, self.genes_, train.mirnas)
-        fitted = fit(mosaic, SPEC, n_components=N_COMPONENTS, options=replace(OPTIONS, seed=seed))
+        options = parts.train_options(replace(OPTIONS, seed=seed))
+        fitted = fit(mosaic, parts.spec(SPEC), n_components=parts.n_components(N_COMPONENTS), options=options)
         readout, kinds = None, None
-        if self.readout:
+        if (how := parts.readout_options(replace(READOUT, seed=seed))) is not None:
             unpaired = _unpaired(extra, train.mirnas)
-            options = replace(READOUT, seed=seed)
             readout, kinds = fit_readout(
-                fitted.decoder, fitted.prior, mosaic, options, unpaired=unpaired, labels=sample_labels(_kinds(obs), obs)
+                fitted.decoder, fitted.prior, mosaic, how, unpaired=unpaired, labels=sample_labels(_kinds(obs), obs)
             )
+        encoder = fit_encoder(fitted.decoder, fitted.prior, mosaic, ENCODER) if parts.encoder == "mlp" else None
         card = minimal_card(self.name, self.genes_, train.mirnas)
-        self.reference_ = Reference(card, fitted.decoder, fitted.prior, readout, kinds=kinds)
+        self.reference_ = Reference(card, fitted.decoder, fitted.prior, readout, encoder=encoder, kinds=kinds)
 
     def predict(self, x: NDArray[Any], genes_present: Mask, *, cohorts: NDArray[Any] | None = None) -> Floats:
         """log1p CPM, (n, n_mirnas)."""
@@ -104,15 +106,15 @@ class CalibratedMidgd(Midgd):
         self.reference_ = replace(self.reference_, calibration=calibrate(HeldOut(self.reference_, held_out), seed=seed))
 
     def predict_interval(self, x: NDArray[Any], genes_present: Mask, level: float) -> tuple[Floats, Floats]:
-        """Lower and upper end of the central interval in log1p CPM, (n, n_mirnas), of a Gaussian error."""
-        from scipy.stats import norm
-
+        """Lower and upper end of the central interval in log1p CPM, (n, n_mirnas), as :func:`midgd.get.interval`."""
         from midgd.infer.predict import in_units, uncertainty
+        from midgd.infer.uncertainty import n_deviations
 
         prediction = self._infer(x, genes_present)
         sd = uncertainty(self.reference_, prediction, self.reference_.levels[0], "log1p_cpm")
-        centre, half = in_units(prediction.share, "log1p_cpm"), norm.ppf((1 + level) / 2) * sd
-        return centre - half, centre + half
+        tails = None if self.reference_.calibration is None else self.reference_.calibration.tails
+        centre, half = in_units(prediction.share, "log1p_cpm"), n_deviations(level, tails) * sd
+        return np.maximum(centre - half, 0.0), centre + half
 
 
 def _unpaired(extra: Extra, mirnas: pd.Index) -> dict[str, Modality] | None:
