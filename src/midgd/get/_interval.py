@@ -11,7 +11,7 @@ from midgd.adata.holder import holder
 from midgd.get._mirna import table_of
 from midgd.get._units import checked_units
 from midgd.infer.predict import in_units, log1p_cpm_of, sd_in_units
-from midgd.infer.uncertainty import n_deviations
+from midgd.infer.uncertainty import interval_ends
 from midgd.nn.readout import MILLION
 
 if TYPE_CHECKING:
@@ -79,8 +79,8 @@ def interval(adata: AnnData | MuData, level: float = 0.9, key: str = "mirna") ->
     units = checked_units(values, uns, key)
     # On the log scale, where errors were measured; elsewhere an interval would reach below 0.
     centre = log1p_cpm_of(values.to_numpy(np.float32), units)
-    half = sd_in_units(sd.reindex(columns=values.columns).to_numpy(np.float32), centre, units, inverse=True)
-    half = half * n_deviations(level, uns.get("tails"), centre).astype(np.float32)
-    ends = (np.expm1(np.maximum(end, 0.0)) / np.float32(MILLION) for end in (centre - half, centre + half))
-    lower, upper = (pd.DataFrame(in_units(end, units), values.index, values.columns) for end in ends)
+    log_sd = sd_in_units(sd.reindex(columns=values.columns).to_numpy(np.float32), centre, units, inverse=True)
+    ends = interval_ends(centre, log_sd, level, uns.get("tails"))
+    shares = [(np.expm1(end) / MILLION).astype(np.float32) for end in ends]
+    lower, upper = (pd.DataFrame(in_units(share, units), values.index, values.columns) for share in shares)
     return lower, upper

@@ -105,3 +105,25 @@ def n_deviations(
     measured = known[None] if tails is None else np.reshape(np.asarray(tails, float), (-1, len(TAIL_PARTS)))
     at_level = [gaussian * np.interp(gaussian, known, own / known) for own in measured]
     return np.interp(predicted, TAIL_LEVELS, np.broadcast_to(at_level, len(TAIL_LEVELS)))
+
+
+def interval_ends(
+    predicted: Floats, sd: Floats, level: float, tails: NDArray[np.floating] | None
+) -> tuple[Floats, Floats]:
+    """Ends of central prediction intervals.
+
+    Parameters
+    ----------
+    predicted, sd
+        Predictions and their standard deviations in log1p CPM, of one shape.
+    level
+        Part of the errors that lie inside, between 0 and 1.
+    tails
+        See :func:`n_deviations`.
+
+    Returns
+    -------
+    Lower and upper ends in log1p CPM, never below 0.
+    """
+    half = n_deviations(level, tails, predicted).astype(np.float32) * sd
+    return np.maximum(predicted - half, 0.0), predicted + half

@@ -108,13 +108,12 @@ class CalibratedMidgd(Midgd):
     def predict_interval(self, x: NDArray[Any], genes_present: Mask, level: float) -> tuple[Floats, Floats]:
         """Lower and upper end of the central interval in log1p CPM, (n, n_mirnas), as :func:`midgd.get.interval`."""
         from midgd.infer.predict import in_units, uncertainty
-        from midgd.infer.uncertainty import n_deviations
+        from midgd.infer.uncertainty import interval_ends
 
         prediction = self._infer(x, genes_present)
         sd = uncertainty(self.reference_, prediction, self.reference_.levels[0], "log1p_cpm")
         tails = None if self.reference_.calibration is None else self.reference_.calibration.tails
-        centre, half = in_units(prediction.share, "log1p_cpm"), n_deviations(level, tails) * sd
-        return np.maximum(centre - half, 0.0), centre + half
+        return interval_ends(in_units(prediction.share, "log1p_cpm"), sd, level, tails)
 
 
 def _unpaired(extra: Extra, mirnas: pd.Index) -> dict[str, Modality] | None:
