@@ -62,6 +62,13 @@ def test_bad_input_leaves_the_spots_alone(spots):
     keys = set(spots.obsm), set(spots.uns), set(spots.obs)
     with pytest.raises(KeyError, match="no coordinates 'nowhere'"):
         midgd.tl.smooth_spatial(spots, spatial_key="nowhere")
+    with pytest.raises(KeyError, match="no 'X_midgd', the latents"):
+        latents = spots.obsm.pop("X_midgd")
+        midgd.tl.smooth_spatial(spots)
+    spots.obsm["X_midgd"] = np.full_like(latents, np.nan)
+    with pytest.raises(ValueError, match=r"X_midgd.* has missing values"):
+        midgd.tl.smooth_spatial(spots)
+    spots.obsm["X_midgd"] = latents
     with pytest.raises(KeyError, match="depth='none'"):
         midgd.tl.smooth_spatial(spots, depth="none")
     with pytest.raises(ValueError, match="is the name of the results themselves"):

@@ -10,7 +10,8 @@ traits only the distance matters.
 Columns c are independent of each other. They share the length scale :math:`\ell` and the relative noise :math:`\nu_i`;
 gain :math:`g_c`, scale :math:`\tau_c` and mean :math:`\mu_c` are their own. All follow from the marginal likelihood
 (Rasmussen and Williams 2006, chapters 2 and 5): mean and scale in closed form, gain and length scale on a grid.
-In the distance the kernel is that of Matérn with :math:`\nu = 1/2`: its maps are continuous, but may change quickly at a border.
+In the distance the kernel is that of Matérn with :math:`\nu = 1/2`: its maps are continuous, but may change quickly at
+a border.
 """
 
 from __future__ import annotations

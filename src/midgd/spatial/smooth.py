@@ -34,8 +34,8 @@ def smooth_map(
     """Values of many correlated miRNAs at places, smoothed.
 
     The principal components of the values are smoothed, each with its own part of noise: 30 maps instead of 1,000.
-    First the latents are smoothed in the same way, by distance alone. Where this first map changes, the tissue does, and
-    places on the two sides say less about each other.
+    First the latents are smoothed in the same way, by distance alone. Where this first map changes, the tissue does,
+    and places on the two sides say less about each other.
 
     Parameters
     ----------

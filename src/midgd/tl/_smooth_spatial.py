@@ -33,13 +33,14 @@ def smooth_spatial(
     r"""A continuous map of inferred miRNAs from the spots of a tissue section.
 
     A Gaussian process with kernel :math:`e^{-|x - x'| / \ell - |t - t'|^2 / 2}` on each of the 30 first principal
-    components of log CPM (:mod:`midgd.spatial.process`). Here t is a first, coarser map of the latents: places of the same
-    kind of tissue share more than places on two sides of a border. The noise of a spot with :math:`n` mRNA molecules has a variance in proportion to
-    :math:`1 / (n + 1000)`, so shallow spots lean on their neighbours and deep ones keep their own value. How smooth
-    each component is, and the length scale :math:`\ell` that all share, are those of the highest marginal likelihood
-    (Rasmussen and Williams 2006). On five breast sections the maps are closer to what the other half of the molecules
-    says than single spots are, and than means of neighbours. Regions of few spots may be blurred: the user guide says
-    where that happened. Spots of a smoothed map depend on each other: never take them for replicates.
+    components of log CPM (:mod:`midgd.spatial.process`). Here t is a first map, of the latents: places of the same kind
+    of tissue say more about each other than places on two sides of a border. The noise of a spot with :math:`n` mRNA
+    molecules has a variance in proportion to :math:`1 / (n + 1000)`, so shallow spots lean on their neighbours and deep
+    ones keep their own value. How smooth each component is, and the length scale :math:`\ell` that all share, are those
+    of the highest marginal likelihood (Rasmussen and Williams 2006). On five breast sections the maps are closer to
+    what the other half of the molecules says than single spots are, and than means of neighbours. Regions of few spots
+    may be blurred: the user guide says where that happened. Spots of a smoothed map depend on each other: never take
+    them for replicates.
 
     Parameters
     ----------
@@ -119,7 +120,8 @@ def smooth_spatial(
         centre, deviation, process = smooth_map(values[rows], latents[rows], here, molecules[rows], here, unit)
         smoothed[rows], sd[rows] = centre, deviation
         notes.append(_note(name, len(rows), process))
-        logger.info("smooth_spatial: %s", notes[-1])
+        title = f"section {name!r}, " if name else ""
+        logger.info("%s%d spots smoothed with a length scale of %.4g", title, len(rows), notes[-1]["length"])
     clear(adata, target)
     adata.obsm[target] = pd.DataFrame(_as(smoothed, units), adata.obs_names, found.var_names)
     adata.obsm[f"{target}_map_sd"] = pd.DataFrame(sd, adata.obs_names, found.var_names)
@@ -132,7 +134,7 @@ def smooth_spatial(
 def _latents(adata: AnnData, key: str) -> NDArray[np.float64]:
     name = latent_key(key)
     if name not in adata.obsm:
-        raise KeyError(f"adata.obsm has no latents {name!r}, which the inference wrote: run midgd.tl.infer_mirna again.")
+        raise KeyError(f"adata.obsm has no {name!r}, the latents that the inference writes: call infer_mirna again.")
     latents = np.asarray(adata.obsm[name], dtype=float)
     if not np.isfinite(latents).all():
         raise ValueError(f"adata.obsm[{name!r}] has missing values; leave those spots out.")
@@ -140,7 +142,7 @@ def _latents(adata: AnnData, key: str) -> NDArray[np.float64]:
 
 
 def _note(name: str, n_spots: int, process: Process | None) -> dict[str, Any]:
-    return {"section": name, "spots": n_spots, "length": np.nan if process is None else process.length}
+    return {"section": name, "spots": n_spots, "length": np.nan if process is None else float(process.length)}
 
 
 def _as(log_cpm: NDArray[np.floating], units: str) -> NDArray[np.float32]:
