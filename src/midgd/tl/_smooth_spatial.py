@@ -72,7 +72,8 @@ def smooth_spatial(
         errors of the reference are not in it (``uncertainty=True`` of :func:`midgd.tl.infer_mirna` has those).
     ``uns[key_added]``
         As of the inference, and ``smoothing``: for each section its spots, and length scale in units of the
-        coordinates, at most 16 distances of neighbours (NaN where no value varies); ``smoothed_from``: the name of the results it was made from.
+        coordinates, at most 16 distances of neighbours (NaN where no value varies); ``smoothed_from``: the name of the
+        results it was made from.
 
     Raises
     ------
