@@ -37,10 +37,11 @@ def smooth_spatial(
     of tissue say more about each other than places on two sides of a border. The noise of a spot with :math:`n` mRNA
     molecules has a variance in proportion to :math:`1 / (n + 1000)`, so shallow spots lean on their neighbours and deep
     ones keep their own value. How smooth each component is, and the length scale :math:`\ell` that all share, are those
-    of the highest marginal likelihood (Rasmussen and Williams 2006). On five breast sections the maps are closer to
-    what the other half of the molecules says than single spots are, and than means of neighbours. Regions of few spots
-    may be blurred: the user guide says where that happened. Spots of a smoothed map depend on each other: never take
-    them for replicates.
+    of the highest marginal likelihood (Rasmussen and Williams 2006). On five breast sections the maps predict
+    spots that were left out better than means of neighbours do. What the other half of a spot's molecules says they
+    match better than means of neighbours, and in four sections better than the spot alone. Regions one or two spots
+    wide may be blurred: the user guide says where that happened. Spots of a smoothed map depend on each other: never
+    take them for replicates.
 
     Parameters
     ----------
