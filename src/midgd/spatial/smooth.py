@@ -13,7 +13,7 @@ HALF = 1_000.0
 
 
 # Difference of two places in the first map of latents, in root mean squares of that map, at which they count e^(-1/2)
-# times as much for each other. Chosen of 0.5, 0.7, 1 and 2 by spots left out and by the other half of the molecules, on
+# times as much for each other. Chosen of 0.7, 1 and 2 by spots left out and by the other half of the molecules, on
 # three of the five breast sections (docs/lab_notebook.md).
 UNLIKE = 1.0
 
