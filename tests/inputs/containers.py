@@ -164,7 +164,7 @@ INPUTS = [
     Input("counts in a layer, X not set", lambda few, _: Given(in_layer(few), {"layer": "counts"})),
     Input("X not set", lambda few, _: in_layer(few), REFUSED, "adata.X is not set: name a layer with layer=...;"),
     Input("counts in raw, logarithms in X", lambda few, _: Given(in_raw(few), {"use_raw": True})),
-    Input("logarithms in X, counts in raw", lambda few, _: in_raw(few), REFUSED, "this object also has use_raw=True"),
+    Input("logarithms in X, counts in raw", lambda few, _: in_raw(few), REFUSED, "say where: use_raw=True"),
     Input("DataFrame, cells x genes", framed(lambda frame: frame)),
     Input("DataFrame of Int64", framed(lambda frame: frame.astype("Int64"))),
     Input("DataFrame of Int64 with a missing value", framed(missing), REFUSED, "has NaN or infinite values"),

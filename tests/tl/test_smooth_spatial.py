@@ -62,6 +62,13 @@ def test_bad_input_leaves_the_spots_alone(spots):
     keys = set(spots.obsm), set(spots.uns), set(spots.obs)
     with pytest.raises(KeyError, match="no coordinates 'nowhere'"):
         midgd.tl.smooth_spatial(spots, spatial_key="nowhere")
+    with pytest.raises(KeyError, match="no 'X_midgd', the latents"):
+        latents = spots.obsm.pop("X_midgd")
+        midgd.tl.smooth_spatial(spots)
+    spots.obsm["X_midgd"] = np.full_like(latents, np.nan)
+    with pytest.raises(ValueError, match=r"X_midgd.* has missing values"):
+        midgd.tl.smooth_spatial(spots)
+    spots.obsm["X_midgd"] = latents
     with pytest.raises(KeyError, match="depth='none'"):
         midgd.tl.smooth_spatial(spots, depth="none")
     with pytest.raises(ValueError, match="is the name of the results themselves"):
@@ -76,9 +83,9 @@ def test_bad_input_leaves_the_spots_alone(spots):
 
 def test_morans_i_of_squidpy(spots):
     squidpy = pytest.importorskip("squidpy")
-    spots.obsm["mirna"].iloc[:, 0] = spots.obsm["spatial"][:, 0].astype(np.float32)  # a gradient
+    spots.obsm["mirna"].iloc[:, 0] = (spots.obsm["spatial"][:, 0] / 100.0).astype(np.float32)  # a gradient
     mirnas = midgd.get.mirna(spots)
-    squidpy.gr.spatial_neighbors(mirnas)
+    squidpy.gr.spatial_neighbors_grid(mirnas, n_neighs=4)
     squidpy.gr.spatial_autocorr(mirnas, mode="moran")
     assert mirnas.uns["moranI"].loc[mirnas.var_names[0], "I"] > 0.5
     assert mirnas.uns["moranI"]["I"].idxmax() == mirnas.var_names[0]

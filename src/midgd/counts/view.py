@@ -215,7 +215,7 @@ def _hint(adata: AnnData, layer: str | None, use_raw: bool) -> str:
     if adata.raw is not None and not use_raw:
         options.append("use_raw=True")
     if options:
-        return f"Pass raw counts; this object also has {', '.join(options[:5])}"
+        return f"Pass raw counts; if this object holds them elsewhere, say where: {', '.join(options[:5])}"
     return "Pass raw counts; this object holds no other matrix, so go back to the data before normalisation"
 
 

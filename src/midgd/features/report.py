@@ -119,7 +119,7 @@ class GeneReport:
             found.append(
                 f"only {self.matched:,} of the reference's {self.n_reference:,} genes are there. If the highly "
                 "variable genes were selected, give the counts of all genes (the object before the selection, or "
-                "use_raw=True if adata.raw holds counts): the answer is better. Of a panel there is no more"
+                "use_raw=True if adata.raw holds counts): the answer is better. A panel has no more"
                 + (": so few genes give a rough answer, and uncertainty=True says how rough" if few else "")
             )
         if self.species:

@@ -11,7 +11,7 @@ from midgd.nn.readout import Weights
 HALF_WEIGHT = 1e3
 # Highest weight of the map from counts: it and the map from the denoised profile then count alike.
 MAX_COUNTS = 0.5
-# Part of the genes beside the core from which on a query is treated as having all of them.
+# How far beyond the core a query must go to be treated as having all genes.
 ENOUGH_OTHERS = 0.5
 # Answers from all genes and from core genes then count alike: their mean was better than either.
 MAX_ALL_GENES = 0.5
@@ -39,8 +39,9 @@ def mixing_weights(
        decoder has removed the noise, one from the counts as they are, for tissues that the decoder has not seen. The
        one from counts gets nothing without molecules, a quarter at 1,000, half at most; and nothing for what is
        surely a cell of a known kind, for it mixes what tissues have with what cells have.
-    3. *Are genes missing that only some training samples measured?* With at least half of them the answer is the mean
-       of one from all genes and one from the core genes, which all samples measured; with fewer it moves to the core.
+    3. *Does the query go beyond the genes that all training samples measured?* These are the core genes. With at least
+       half of the other genes, or if at least half of its own are other ones (a panel), the answer is the mean of one
+       from all genes and one from the core genes; with fewer it moves to the core.
     4. *Is the sample clearly of a known kind?* A kind of cell or tissue adds what the maps are known to miss of it, in
        proportion to its probability above 15 %. What looks a little like many kinds is none of them.
 
@@ -51,8 +52,8 @@ def mixing_weights(
     molecules
         Molecules there would be with all genes of the model, (n,).
     other_genes
-        Part of the genes beside the core that the query has, from 0 to 1; None for a readout without core genes, which
-        answers from all genes alone.
+        How far the query goes beyond the core, from 0 to 1, see :meth:`midgd.nn.ProfileReadout.part_of_others`; None
+        for a readout without core genes, which answers from all genes alone.
     kinds
         Probabilities of the kinds, (n, n_kinds); None for a reference without kinds.
     cell

@@ -189,7 +189,7 @@ class ProfileReadout(nn.Module):
         }
 
     def part_of_others(self, genes: Tensor) -> float | None:
-        """Which part of the genes beside the core a query has.
+        """How far a query goes beyond the core genes.
 
         Parameters
         ----------
@@ -198,13 +198,15 @@ class ProfileReadout(nn.Module):
 
         Returns
         -------
-        From 0 to 1; None without a core.
+        Which part of the genes beside the core it has, or, of a panel, which part of its genes are beside the core: the
+        larger one, from 0 to 1. None without a core.
         """
         if self.core is None:
             return None
         others = torch.ones(len(self.wide.denoised.mean), dtype=torch.bool, device=genes.device)
         others[self.core_genes] = False
-        return float(others[genes].sum() / others.sum().clamp_min(1))
+        found = others[genes].sum()
+        return float(torch.maximum(found / others.sum().clamp_min(1), found / max(len(genes), 1)))
 
     def core_profile(self, profile: Tensor, scale: float) -> Tensor:
         """A log1p profile of all genes as one of the core genes among themselves.

@@ -61,7 +61,7 @@ def _warnings(cells: AnnData, key: str, counts: NDArray[np.float64] | None) -> I
     genes = cells.uns[key].get("genes", {})
     if genes and genes["matched"] < _FEW_GENES * genes["n_reference"]:
         text = f"Only {genes['matched']:,} of the reference's {genes['n_reference']:,} genes were there. With all genes"
-        yield f"{text} of the experiment the answer is better; of a panel there is no more.", True
+        yield f"{text} of the experiment the answer is better. A panel has no more.", True
     if counts is not None and np.median(counts) < _FEW_COUNTS:
         yield (
             "The cells are shallow. Summing the counts of similar cells first (--groupby of midgd infer) is better.",

@@ -1,13 +1,17 @@
 r"""Gaussian processes over the plane, several at once, with known relative noise of every place.
 
 .. math:: y_{ic} = \mu_c + f_c(x_i) + e_{ic}, \quad
-   \mathrm{cov}\{f_c(x), f_c(x')\} = \tau_c\, g_c\, e^{-|x - x'| / \ell}, \quad
+   \mathrm{cov}\{f_c(x), f_c(x')\} = \tau_c\, g_c\, e^{-|x - x'| / \ell - |t - t'|^2 / 2}, \quad
    e_{ic} \sim N(0, \tau_c \nu_i)
+
+Here t are the traits of a place, such as what kind of tissue it is; places of other traits say less about it. Without
+traits only the distance matters.
 
 Columns c are independent of each other. They share the length scale :math:`\ell` and the relative noise :math:`\nu_i`;
 gain :math:`g_c`, scale :math:`\tau_c` and mean :math:`\mu_c` are their own. All follow from the marginal likelihood
 (Rasmussen and Williams 2006, chapters 2 and 5): mean and scale in closed form, gain and length scale on a grid.
-The kernel is that of Matérn with :math:`\nu = 1/2`: its maps are continuous, but may change quickly at a border.
+In the distance the kernel is that of Matérn with :math:`\nu = 1/2`: its maps are continuous, but may change quickly at
+a border.
 """
 
 from __future__ import annotations
@@ -29,6 +33,36 @@ NEAREST = 64  # places that a prediction takes
 
 
 @dataclass(frozen=True)
+class Places:
+    """Where values are known or wanted, and of which kind it is there.
+
+    Attributes
+    ----------
+    where
+        (n, 2) coordinates.
+    traits
+        (n, q), q of 0 or more; two places that differ by 1 count e^(-1/2) times as much for each other.
+    """
+
+    where: Floats
+    traits: Floats
+
+    @classmethod
+    def without_traits(cls, where: Floats) -> Places:
+        """Places of which nothing is known but where they are."""
+        return cls(where, np.zeros((len(where), 1)))
+
+    def take(self, rows: NDArray[np.int64]) -> Places:
+        """Some of the places."""
+        return Places(self.where[rows], self.traits[rows])
+
+    def kernel(self, other: Places, length: float) -> Floats:
+        """Correlation of the map here and at other places, (n, m)."""
+        unlike = cdist(self.traits, other.traits, "sqeuclidean")
+        return np.exp(-cdist(self.where, other.where) / length - 0.5 * unlike)
+
+
+@dataclass(frozen=True)
 class Process:
     """Fitted parameters.
 
@@ -45,7 +79,7 @@ class Process:
     scale: Floats
     mean: Floats
 
-    def predict(self, at: Floats, where: Floats, values: Floats, noise: Floats) -> tuple[Floats, Floats]:
+    def predict(self, at: Places, known: Places, values: Floats, noise: Floats) -> tuple[Floats, Floats]:
         """Expected values of the map and their variances, (m, c) each, from the :data:`NEAREST` places.
 
         Exact where there are no more places.
@@ -53,16 +87,16 @@ class Process:
         Parameters
         ----------
         at
-            (m, 2) where the map is wanted.
-        where, values, noise
-            (n, 2), (n, c) and (n,): what is known, as :func:`fit_process` got it.
+            m places where the map is wanted.
+        known, values, noise
+            n places, (n, c) and (n,): what is known, as :func:`fit_process` got it.
         """
-        found = KDTree(where).query(at, k=min(NEAREST, len(where)))[1].reshape(len(at), -1)
-        mean, variance = np.empty((2, len(at), values.shape[1]))
+        found = KDTree(known.where).query(at.where, k=min(NEAREST, len(noise)))[1].reshape(len(at.where), -1)
+        mean, variance = np.empty((2, len(found), values.shape[1]))
         for i, near in enumerate(found):
-            weight = 1.0 / np.sqrt(noise[near])
-            e, u = _spectrum(where[near], weight, self.length)
-            to = u.T @ (weight * np.exp(-cdist(at[i : i + 1], where[near])[0] / self.length))
+            around, weight = known.take(near), 1.0 / np.sqrt(noise[near])
+            e, u = _spectrum(around, weight, self.length)
+            to = u.T @ (weight * at.take(np.array([i])).kernel(around, self.length)[0])
             own = u.T @ (weight[:, None] * (values[near] - self.mean))
             shrunk = self.gain / (1.0 + self.gain * e[:, None])
             mean[i] = self.mean + to @ (shrunk * own)
@@ -70,13 +104,13 @@ class Process:
         return mean, variance
 
 
-def fit_process(where: Floats, values: Floats, noise: Floats, unit: float) -> Process:
+def fit_process(known: Places, values: Floats, noise: Floats, unit: float) -> Process:
     """Parameters by marginal likelihood.
 
     Parameters
     ----------
-    where
-        (n, 2) places.
+    known
+        n places.
     values
         (n, c); no column may be constant.
     noise
@@ -88,10 +122,10 @@ def fit_process(where: Floats, values: Floats, noise: Floats, unit: float) -> Pr
     -----
     Beyond ``TILE`` places the plane is cut into tiles, whose likelihoods are multiplied.
     """
-    blocks = tiles(where)
+    blocks = tiles(known.where)
     best: tuple[float, Process] | None = None
     for length in np.array(LENGTHS) * unit:
-        log_likelihood, scale, mean = _likelihood(where, values, noise, blocks, length)
+        log_likelihood, scale, mean = _likelihood(known, values, noise, blocks, length)
         chosen = log_likelihood.argmax(0)
         total, columns = log_likelihood.max(0).sum(), np.arange(values.shape[1])
         if best is None or total > best[0]:
@@ -115,14 +149,14 @@ def tiles(where: Floats) -> list[NDArray[np.int64]]:
 
 
 def _likelihood(
-    where: Floats, values: Floats, noise: Floats, blocks: list[NDArray[np.int64]], length: float
+    known: Places, values: Floats, noise: Floats, blocks: list[NDArray[np.int64]], length: float
 ) -> tuple[Floats, Floats, Floats]:
     """Log likelihood, scale and mean for every gain and column, (n_gains, c) each; constants are left out."""
     squares, cross = np.zeros((2, len(GAINS), values.shape[1]))
     ones, log_det = np.zeros((2, len(GAINS)))
     for block in blocks:
         weight = 1.0 / np.sqrt(noise[block])
-        e, u = _spectrum(where[block], weight, length)
+        e, u = _spectrum(known.take(block), weight, length)
         y, one = u.T @ (weight[:, None] * values[block]), u.T @ weight
         spread = 1.0 + GAINS[:, None] * e
         squares += (1.0 / spread) @ y**2
@@ -130,12 +164,12 @@ def _likelihood(
         ones += (1.0 / spread) @ one**2
         log_det += np.log(spread).sum(1)
     mean = cross / ones[:, None]
-    scale = np.maximum(squares - cross * mean, np.finfo(float).tiny) / len(where)
-    return -0.5 * (len(where) * np.log(scale) + log_det[:, None]), scale, mean
+    scale = np.maximum(squares - cross * mean, np.finfo(float).tiny) / len(noise)
+    return -0.5 * (len(noise) * np.log(scale) + log_det[:, None]), scale, mean
 
 
-def _spectrum(where: Floats, weight: Floats, length: float) -> tuple[Floats, Floats]:
+def _spectrum(places: Places, weight: Floats, length: float) -> tuple[Floats, Floats]:
     """Eigenvalues and vectors of the kernel between places in units of their noise."""
-    kernel = np.exp(-cdist(where, where) / length) * weight[:, None] * weight
+    kernel = places.kernel(places, length) * weight[:, None] * weight
     e, u = eigh(kernel)
     return np.maximum(e, 0.0), u
