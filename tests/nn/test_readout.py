@@ -68,7 +68,8 @@ def test_part_of_the_genes_beside_the_core():
     readout = random_readout(7)  # genes 1 to 7 of 12
     assert readout.part_of_others(torch.arange(G)) == 1.0
     assert readout.part_of_others(torch.arange(1, 8)) == 0.0
-    assert readout.part_of_others(torch.tensor([0, 3])) == pytest.approx(1 / 5)
+    assert readout.part_of_others(torch.arange(8)) == pytest.approx(1 / 5)  # of the others
+    assert readout.part_of_others(torch.tensor([0, 3])) == pytest.approx(1 / 2)  # of a panel
     assert random_readout(0).part_of_others(torch.tensor([0, 3])) is None
 
 
