@@ -57,10 +57,22 @@ def test_some_genes_and_cells_without_a_latent(inferred: ad.AnnData, toy_generat
 
 def test_the_latent_alone_moves_further(inferred: ad.AnnData, toy_generative: Reference) -> None:
     part, whole = (
-        midgd.tl.what_if(inferred, {"hsa-miR-21-5p": 0.7}, toy_generative, whole=whole) for whole in (False, True)
+        midgd.tl.what_if(inferred, {"hsa-miR-21-5p": 0.2}, toy_generative, whole=whole) for whole in (False, True)
     )
+    assert part.obs["reached"].all()
     assert (whole.obs["distance"] > part.obs["distance"]).all()
-    np.testing.assert_allclose(whole.obsm["in_latent"], 1.0, atol=5e-3)
+    reached = whole.obs["reached"].to_numpy()
+    assert reached.mean() > 0.8
+    np.testing.assert_allclose(whole.obsm["in_latent"][reached], 1.0, atol=1e-2)
+
+
+def test_what_the_latent_cannot_do_is_said(
+    inferred: ad.AnnData, toy_generative: Reference, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = midgd.tl.what_if(inferred, {"hsa-miR-21-5p": 9.0}, toy_generative, whole=True)
+    short = found.obsm["mirna"]["hsa-miR-21-5p"] < 8.9
+    np.testing.assert_array_equal(~found.obs["reached"], short)
+    assert short.any() and f"not reached in {short.sum()} of 60 rows" in caplog.text
 
 
 def test_results_under_another_key_and_level(toy_query: ad.AnnData, toy_generative: Reference) -> None:

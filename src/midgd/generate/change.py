@@ -28,7 +28,7 @@ from midgd.nn.readout import Weights
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
 # Steps with new slopes. On the bundled reference three reach the tolerance for shifts of up to 2.
-MAX_STEPS = 20
+MAX_STEPS = 30
 # Of the shift in log1p CPM: what is below cannot be told from rounding.
 TOLERANCE = 1e-3
 # Samples at a time: their profiles are 16 MB each way.
@@ -117,20 +117,31 @@ def _solve(
     """The fields of :class:`Change` for some rows; ``factor`` is L, ``own`` R of the targets and all outputs."""
     before, slopes = answers.with_slopes(z, weights, targets)
     of_targets, identity = own[:, targets], torch.eye(len(targets))
-    step, multiplier = torch.zeros_like(z), torch.zeros(len(z), len(targets))
-    moved, reached = before, torch.zeros(len(z), dtype=torch.bool)
+    step, multiplier, moved = torch.zeros_like(z), torch.zeros(len(z), len(targets)), before
+    # How much of a step is made: less after one that led away, which slopes far from where they hold can do.
+    part = torch.ones(len(z), 1)
+
+    def gap(moved: Tensor, multiplier: Tensor) -> Tensor:
+        return shifts - (moved - before)[:, targets] - multiplier @ of_targets
+
     for _ in range(MAX_STEPS):
-        reached = ((moved - before)[:, targets] + multiplier @ of_targets - shifts).abs().amax(1) < TOLERANCE
-        if bool(reached.all()):
+        left = gap(moved, multiplier)
+        if bool((left.abs().amax(1) < TOLERANCE).all()):
             break
         spread = slopes @ factor  # (n, t, d): slopes in units of standard deviations
         gram = spread @ spread.mT + of_targets
         # A miRNA that does not depend on the latent and has no deviation cannot shift: no division by 0 then.
         gram = gram + 1e-6 * gram.diagonal(dim1=1, dim2=2).amax(1).clamp_min(1e-6)[:, None, None] * identity
-        wanted = shifts - (moved - before)[:, targets] + (slopes @ step[:, :, None])[:, :, 0]
-        multiplier = torch.linalg.solve(gram, wanted)
-        step = ((multiplier[:, None] @ spread)[:, 0]) @ factor.T
-        moved, slopes = answers.with_slopes(z + step, weights, targets)
+        wanted = left + multiplier @ of_targets + (slopes @ step[:, :, None])[:, :, 0]
+        full = torch.linalg.solve(gram, wanted)
+        new_multiplier = torch.lerp(multiplier, full, part)
+        new_step = torch.lerp(step, (full[:, None] @ spread)[:, 0] @ factor.T, part)
+        new_moved, new_slopes = answers.with_slopes(z + new_step, weights, targets)
+        nearer = (gap(new_moved, new_multiplier).norm(dim=1) < left.norm(dim=1))[:, None]
+        step, multiplier = torch.where(nearer, new_step, step), torch.where(nearer, new_multiplier, multiplier)
+        moved, slopes = torch.where(nearer, new_moved, moved), torch.where(nearer[:, :, None], new_slopes, slopes)
+        part = torch.where(nearer, (2.0 * part).clamp_max(1.0), 0.5 * part)
+    reached = gap(moved, multiplier).abs().amax(1) < TOLERANCE
     length = torch.linalg.solve_triangular(factor, step.T, upper=False).square().sum(0)
     length = length + ((multiplier @ of_targets) * multiplier).sum(1)
     log_share = answers.decoder.log_share(z + step, "mrna") - answers.decoder.log_share(z, "mrna")

@@ -70,12 +70,14 @@ def what_if(
         Difference of the natural logs of the shares of mRNA, float32.
     ``obsm[key]``
         DataFrame of differences of natural log1p CPM, cells x miRNAs. The named ones have the shifts that were asked
-        for; a miRNA that is absent may fall below 0 CPM by these numbers, which means that it stays absent.
+        for, where ``obs["reached"]``; one that is absent may fall below 0 CPM by these numbers: it stays absent.
     ``obsm["X_midgd"]``, ``obsm[f"X_{key}"]`` for another ``key``
         Changed latents.
     ``obs["distance"]``
         How improbable the change is: its length where 1 is one standard deviation within a kind. Above about 3 the
         cell would be unlike its own kind.
+    ``obs["reached"]``
+        Whether the shifts were reached. Some cannot be, by the latent alone (``whole=True``) or several at once.
     ``obsm["in_latent"]``
         DataFrame, cells x named miRNAs: the part of each shift that the latent makes.
     ``uns[key]``
@@ -109,17 +111,20 @@ def what_if(
         latents.shape[1],
     )
     sizes = dict(zip(("X", "mirna", "latent"), n_columns, strict=True))
+    arrays: dict[str, NDArray[Any]]
     arrays = {name: np.full((len(latents), size), np.nan, np.float32) for name, size in sizes.items()}
     arrays |= {"distance": np.full(len(latents), np.nan, np.float32)}
     arrays |= {"in_latent": np.full((len(latents), len(outputs)), np.nan, np.float32)}
-    missed = 0
+    reached = np.ones(len(latents), bool)
     for rows in np.array_split(np.flatnonzero(known), max(1, -(-int(known.sum()) // ROWS))):
         own = None if deep is None else deep[rows]
         change = smallest_change(answers, density, latents[rows], outputs, wanted, deep=own, whole=whole)
         _fill(arrays, rows, change, chosen, model.outputs(level))
-        missed += int((~change.reached).sum())
-    if missed:
-        logger.warning("what_if: the shifts were not reached in %d of %d rows", missed, len(latents))
+        reached[rows] = change.reached
+    if not reached.all():
+        missed = int((~reached).sum())
+        logger.warning("what_if: the shifts were not reached in %d of %d rows (obs['reached'])", missed, len(latents))
+    arrays["reached"] = reached
     return _result(source, arrays, model, key, level, list(symbols) if genes is None else list(genes), shifts, whole)
 
 
@@ -152,7 +157,7 @@ def _latents(model: Reference, adata: AnnData, key: str) -> tuple[NDArray[np.flo
 
 
 def _fill(
-    arrays: dict[str, NDArray[np.float32]],
+    arrays: dict[str, NDArray[Any]],
     rows: NDArray[np.int64],
     change: Change,
     genes: slice | NDArray[np.int64],
@@ -166,7 +171,7 @@ def _fill(
 
 def _result(
     source: AnnData,
-    arrays: dict[str, NDArray[np.float32]],
+    arrays: dict[str, NDArray[Any]],
     model: Reference,
     key: str,
     level: str,
@@ -184,7 +189,7 @@ def _result(
     }
     return AnnData(
         arrays["X"],
-        obs=source.obs.assign(distance=arrays["distance"]),
+        obs=source.obs.assign(distance=arrays["distance"], reached=arrays["reached"]),
         var=pd.DataFrame(index=pd.Index(genes)),
         obsm={
             key: pd.DataFrame(arrays["mirna"], cells, names),
