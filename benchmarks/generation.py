@@ -29,6 +29,7 @@ from sklearn.svm import SVC
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 
 from density import Data
+from train_reference import HELD_OUT_CELLS
 
 from midgd.generate.answer import Answers
 from midgd.generate.change import smallest_change
@@ -53,7 +54,7 @@ class Real:
     """Held-out samples and those of the training, as the classifiers see them."""
 
     def __init__(self, model: Reference, split: str) -> None:
-        data = Data()
+        self.data = data = Data()
         self.model, self.held_out, self.seen = model, data.split(split), data.split("train")
         self.common = np.flatnonzero(
             self.seen.mosaic["mrna"].measured.all(0) & self.held_out.mosaic["mrna"].measured.all(0)
@@ -136,6 +137,11 @@ class Ways:
         self.density = self.model.density
         names = pd.Series(real.seen.labels.kind)
         self.kinds = np.array([self.model.kind_names.index(name) for name in names])
+        # Components are in the order in which scripts/density.py made them.
+        rows = real.data.samples(real.data.pairs.split("train"), HELD_OUT_CELLS)
+        found = pd.factorize(pd.Series(rows.labels.kind) + "|" + pd.Series(rows.table), sort=True)[1]
+        assert len(found) == len(self.density.mean)
+        self.with_all_genes = np.array([name.endswith("tcga_counts_full") for name in found])
 
     def _counts(
         self, drawn: Latents, density: LatentDensity, rng: np.random.Generator
@@ -149,8 +155,18 @@ class Ways:
         return counts, np.maximum(mirna, 0.0)
 
     def draw(self, name: str, n: int, seed: int) -> dict[str, np.ndarray]:
+        views = self._draw(name, n, seed, self.density, self.kinds)
+        # Samples with all genes come from one table, and so from some kinds only.
+        weight = np.where(self.with_all_genes, self.density.weight, 1e-12).astype(np.float32)
+        whole = self.real.seen.mosaic["mrna"].measured.all(1)
+        of_table = self._draw(name, n, seed, replace(self.density, weight=weight), self.kinds[whole])
+        return views | {"all genes": of_table["all genes"]}
+
+    def _draw(
+        self, name: str, n: int, seed: int, density: LatentDensity, of_kinds: np.ndarray
+    ) -> dict[str, np.ndarray]:
         rng = np.random.default_rng(seed)
-        kinds, density = rng.choice(self.kinds, n), self.density
+        kinds = rng.choice(of_kinds, n)
         if name.startswith("prior"):
             generator = torch.Generator().manual_seed(seed)
             prior = self.model.prior
@@ -254,41 +270,40 @@ def guided(real: Real, n: int = 100) -> Iterator[dict]:
     judged = replace(model, calibration=model.calibration or load().calibration)
     predictor = Predictor(model, np.arange(len(model.genes.symbols)))
     kinds = np.random.default_rng(1).choice(ways.kinds, n)
-    size = float(np.sqrt((ways.density.within**2).sum() / len(ways.density.within)))
-    blind = replace(
-        model, density=replace(ways.density, within=(size * np.eye(model.prior.n_latent)).astype(np.float32))
-    )
-    ways_to = {"most probable": (model, False), "whole by the latent": (model, True), "shortest": (blind, True)}
+    density, answers = ways.density, Answers(model)
+    # The same volume in all directions of the latent.
+    size = float(np.sqrt((density.within**2).sum() / len(density.within)))
+    blind = replace(density, within=(size * np.eye(model.prior.n_latent)).astype(np.float32))
+    ways_to = {
+        "most probable": (density, False),
+        "whole by the latent": (density, True),
+        "shortest": (blind, True),
+    }
     names = model.card["mirnas"]["name"]
 
-    def answer(drawn: object) -> tuple[np.ndarray, np.ndarray]:
-        prediction = predictor(drawn.counts)
+    rng = np.random.default_rng(0)
+    begun = density.draw(n, rng, kinds)
+    depths = density.draw_depths(begun.component, rng)
+
+    def answer(drawn: Latents) -> tuple[np.ndarray, np.ndarray]:
+        counts = draw_counts(model.decoder, density, drawn, depths, np.random.default_rng(1))
+        prediction = predictor(counts)
         return in_units(prediction.share, "log1p_cpm"), domain_score(judged, prediction)
 
-    begun = generate(model, n, np.random.default_rng(0), kinds=kinds)
     inferred, score = answer(begun)
-    yield {"way": "no guide", "outside": (score > 0.5).mean(), "score": np.median(score)}
-    for way, (reference, whole) in ways_to.items():
+    yield {"way": "no guide", "shift": 0.0, "outside": (score > 0.5).mean(), "score": np.median(score)}
+    for way, (metric, whole) in ways_to.items():
         for shift in SHIFTS:
             found = []
             for target in TARGETS[:7]:
                 output = np.array([names.index(target)])
-                drawn = generate(
-                    reference,
-                    n,
-                    np.random.default_rng(0),
-                    kinds=kinds,
-                    outputs=output,
-                    shifts=np.array([shift], np.float32),
-                    whole=whole,
-                )
-                after, own = answer(drawn)
-                moved = (drawn.mirna - begun.mirna)[:, output[0]], (after - inferred)[:, output[0]]
-                found.append([m.mean() for m in moved] + [drawn.reached.mean(), (own > 0.5).mean(), np.median(own)])
-            mean = np.mean(found, 0)
-            yield {"way": way, "shift": shift} | dict(
-                zip(("shift found", "shift inferred", "reached", "outside", "score"), mean, strict=True)
-            )
+                wanted = np.array([shift], np.float32)
+                change = smallest_change(answers, metric, begun.latent, output, wanted, whole=whole)
+                after, own = answer(begun._replace(latent=change.latent))
+                moved = change.mirna[:, output[0]], (after - inferred)[:, output[0]]
+                found.append([m.mean() for m in moved] + [change.reached.mean(), (own > 0.5).mean(), np.median(own)])
+            columns = ("shift found", "shift inferred", "reached", "outside", "score")
+            yield {"way": way, "shift": shift} | dict(zip(columns, np.mean(found, 0), strict=True))
 
 
 def pairs(real: Real) -> Iterator[dict]:
@@ -360,8 +375,8 @@ def pairs(real: Real) -> Iterator[dict]:
                 }
 
 
-def show(rows: Callable[[], Iterator[dict]], index: list[str]) -> None:
-    table = pd.DataFrame(rows())
+def show(rows: Iterator[dict], index: list[str]) -> None:
+    table = pd.DataFrame(rows)
     keep = table.select_dtypes("number").columns.difference(["seed"], sort=False)
     print(table.groupby(index, sort=False)[list(keep)].mean().round(3).to_string(), flush=True)
 
@@ -371,15 +386,20 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--split", default="val")
     parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=("kinds", "agreement", "pairs", "guide", "classifiers"))
     args = parser.parse_args()
     torch.set_num_threads(1)
     real = Real(load(args.model), args.split)
     print(f"{len(real.held_out.mosaic)} samples, {len(real.common)} common genes, {len(real.stem_loops)} stem-loops")
-    print(pd.Series(kinds_found(real)).round(3).to_string(), flush=True)
-    show(lambda: agreement(real), ["view", "way"])
-    show(lambda: pairs(real), ["what", "way"])
-    show(lambda: guided(real), ["way", "shift"])
-    show(lambda: classified(real, args.draws), ["view", "way"])
+    parts: dict[str, Callable[[], None]] = {
+        "kinds": lambda: print(pd.Series(kinds_found(real)).round(3).to_string(), flush=True),
+        "agreement": lambda: show(agreement(real), ["view", "way"]),
+        "pairs": lambda: show(pairs(real), ["what", "way"]),
+        "guide": lambda: show(guided(real), ["way", "shift"]),
+        "classifiers": lambda: show(classified(real, args.draws), ["view", "way"]),
+    }
+    for name in args.only or parts:
+        parts[name]()
 
 
 if __name__ == "__main__":
