@@ -42,13 +42,22 @@ def test_depth_and_level(toy_generative: Reference) -> None:
     assert list(sampled.obsm["mirna"].columns) == toy_generative.mirna_table("stem-loop")["name"]
 
 
-def test_a_guide_by_name(toy_generative: Reference) -> None:
-    plain, guided = (
-        toy_generative.sample(10, level="stem-loop", guide=guide, seed=2) for guide in (None, {"mir-21": 0.5})
-    )
-    shift = (guided.obsm["mirna"] - plain.obsm["mirna"])["hsa-mir-21"]
+@pytest.mark.parametrize(
+    ("level", "name", "column"),
+    [
+        ("stem-loop", "mir-21", "hsa-mir-21"),
+        ("mature", "MIMAT", "hsa-miR-122-5p"),
+        ("mature", "hsa-miR-21", "hsa-miR-21-5p"),
+    ],
+)
+def test_a_guide_by_name(toy_generative: Reference, level: str, name: str, column: str) -> None:
+    if name.startswith("MIMAT"):
+        table = toy_generative.mirna_table(level)
+        name = table["accession"][table["name"].index(column)]
+    plain, guided = (toy_generative.sample(10, level=level, guide=guide, seed=2) for guide in (None, {name: 0.5}))
+    shift = (guided.obsm["mirna"] - plain.obsm["mirna"])[column]
     np.testing.assert_allclose(shift, 0.5, atol=5e-3)
-    assert guided.uns["mirna"]["params"]["guide"] == {"mir-21": 0.5}
+    assert guided.uns["mirna"]["params"]["guide"] == {name: 0.5}
 
 
 @pytest.mark.parametrize(

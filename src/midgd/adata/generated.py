@@ -14,8 +14,7 @@ from midgd.adata.results import judged_as, provenance, result_arrays, write_obsm
 from midgd.features import align_genes
 from midgd.generate.draw import Generated, generate
 from midgd.infer import Predictor
-from midgd.infer.predict import at_level, in_units, sample_kind_of
-from midgd.nn.readout import MILLION
+from midgd.infer.predict import sample_kind_of
 from midgd.settings import logger
 
 if TYPE_CHECKING:
@@ -100,8 +99,8 @@ def _as_adata(reference: Reference, drawn: Generated, level: str, params: dict[s
     prediction = Predictor(reference, np.arange(len(genes.symbols)))(drawn.counts)
     sample_kind = sample_kind_of(reference, prediction)
     arrays = result_arrays(reference, prediction, level, "log1p_cpm", False, sample_kind)
-    share = (np.expm1(drawn.mirna) / MILLION).astype(np.float32)
-    arrays |= {"latent": drawn.latent, "values": in_units(at_level(reference, share, level), "log1p_cpm")}
+    # Mature miRNAs are not bound to their stem-loops here: that would take back part of what a guide asked for.
+    arrays |= {"latent": drawn.latent, "values": drawn.mirna[:, reference.outputs(level)]}
     arrays.pop("weights", None)  # of the answer that was not taken
     obs = pd.DataFrame(index=[f"generated-{i}" for i in range(len(drawn.latent))])
     if reference.kind_names and (drawn.kind >= 0).any():
