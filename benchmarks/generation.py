@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +47,10 @@ TARGETS = (
     *("hsa-mir-130b", "hsa-mir-20b", "hsa-mir-363", "hsa-mir-193b", "hsa-mir-424", "hsa-mir-326", "hsa-mir-410"),
 )
 SHIFTS = (-1.4, 0.7, 1.4, 2.0)
+WAYS = (
+    *("real training samples", "genes drawn alone", "prior, exact draw", "prior, Langevin"),
+    *("one Gaussian a kind", "density"),
+)
 PAIRS = 60  # at most, of one miRNA
 
 
@@ -194,17 +198,9 @@ class Ways:
         return np.stack([rng.choice(column, n) for column in view.T], 1)
 
 
-def classified(real: Real, draws: int) -> Iterator[dict]:
+def classified(real: Real, draws: int, names: Sequence[str]) -> Iterator[dict]:
     ways, held_out, seen = Ways(real), real.views(True), real.views(False)
     n = len(held_out["latents"])
-    names = (
-        "real training samples",
-        "genes drawn alone",
-        "prior, exact draw",
-        "prior, Langevin",
-        "one Gaussian a kind",
-        "density",
-    )
     for name in names:
         for seed in range(draws):
             if name in ("real training samples", "genes drawn alone"):
@@ -386,6 +382,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--split", default="val")
     parser.add_argument("--draws", type=int, default=3)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
     parser.add_argument("--only", nargs="+", choices=("kinds", "agreement", "pairs", "guide", "classifiers"))
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -396,7 +393,7 @@ def main() -> None:
         "agreement": lambda: show(agreement(real), ["view", "way"]),
         "pairs": lambda: show(pairs(real), ["what", "way"]),
         "guide": lambda: show(guided(real), ["way", "shift"]),
-        "classifiers": lambda: show(classified(real, args.draws), ["view", "way"]),
+        "classifiers": lambda: show(classified(real, args.draws, args.ways), ["view", "way"]),
     }
     for name in args.only or parts:
         parts[name]()

@@ -108,7 +108,16 @@ def with_density(model: Reference, samples: Samples, factor: float) -> Reference
     kinds = np.array([model.kind_names.index(name.partition("|")[0]) for name in found])
     missed = samples.missed(model, predicted)
     mrna = samples.mosaic["mrna"]
-    density = fit_density(model.decoder, predicted.latent, mrna, components, kinds, missed, inflation=factor)
+    density = fit_density(
+        model.decoder,
+        predicted.latent,
+        mrna,
+        components,
+        kinds,
+        missed,
+        matched=~samples.labels.from_pairs,
+        inflation=factor,
+    )
     log.info(
         "%d components, %d directions, median dispersion %.1f",
         len(found),
