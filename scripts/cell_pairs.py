@@ -14,7 +14,7 @@ from midgd.bench.cells.mirnas import TIED, mean_of_studies
 from midgd.bench.cells.pairs import sample_labels
 from midgd.bench.cells.profiles import SINGLE_CELL
 from midgd.features import GeneVocabulary
-from midgd.reference.reference import Arms
+from midgd.reference.arms import Arms
 from midgd.train import MatureLevel, Modality, Mosaic, SampleLabels, remove_offset, stem_loops_of
 
 TUMOURS = {

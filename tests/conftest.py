@@ -220,6 +220,24 @@ def toy_reference(toy_reference_path: Path) -> Reference:
 
 
 @pytest.fixture(scope="session")
+def toy_generative(toy_reference: Reference, toy_pairs: Toy) -> Reference:
+    """`toy_reference` with the density of its training samples: a component for each cohort."""
+    from midgd.generate.fit import fit_density
+    from midgd.infer import Predictor
+    from midgd.infer.predict import in_units
+
+    train = toy_pairs.mosaic(toy_pairs.train)
+    found = Predictor(toy_reference, np.arange(N_GENES))(train["mrna"].counts)
+    measured = np.hstack([train["mirna"].log_cpm, train["mature"].log_cpm])
+    components = np.searchsorted(COHORTS, toy_pairs.obs["cohort"][toy_pairs.train].to_numpy(str))
+    missed = measured - in_units(found.share, "log1p_cpm")
+    density = fit_density(
+        toy_reference.decoder, found.latent, train["mrna"], components, np.arange(len(COHORTS)), missed
+    )
+    return replace(toy_reference, density=density)
+
+
+@pytest.fixture(scope="session")
 def _toy_query(toy_pairs: Toy) -> ad.AnnData:
     rng = np.random.default_rng(11)
     cluster = np.arange(N_CELLS) % 3

@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 from midgd.infer import InferenceOptions, Prediction, Predictor
 from midgd.infer.predict import TELLING, UNITS, at_level, domain_score, in_units, sample_kind_of, uncertainty
 from midgd.reference import Reference, load
-from midgd.reference.reference import ALLOWED_EXCESS, Arms
+from midgd.reference.arms import ALLOWED_EXCESS, Arms
 
 GENES = np.sort(np.random.default_rng(5).permutation(600)[:520])
 

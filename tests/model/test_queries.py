@@ -132,6 +132,19 @@ def test_prior_samples(model: MIDGD, toy_pairs: Any) -> None:
         model.sample_prior(0)
 
 
+def test_samples_are_those_of_the_reference(model: MIDGD) -> None:
+    name = model.reference.mirna_table(model.reference.levels[0])["name"][3]
+    plain, guided, same = (
+        model.sample(8, seed=1),
+        model.sample(8, guide={name: 0.4}, seed=1),
+        model.reference.sample(8, seed=1),
+    )
+    np.testing.assert_array_equal(plain.X.toarray(), same.X.toarray())
+    np.testing.assert_allclose((guided.obsm["mirna"] - plain.obsm["mirna"])[name], 0.4, atol=1e-2)
+    with pytest.raises(KeyError, match="kinds of reference"):
+        model.sample(2, kind="liver")
+
+
 def _mistakes(adata: ad.AnnData, mdata: MuData) -> list[tuple[dict[str, Any], type[Exception], str]]:
     log = adata.copy()
     log.X = log.X.log1p()

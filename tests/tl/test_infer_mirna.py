@@ -8,7 +8,7 @@ import torch
 from scipy import sparse
 
 import midgd
-from midgd.reference.reference import ALLOWED_EXCESS
+from midgd.reference.arms import ALLOWED_EXCESS
 from midgd.settings import logger
 from midgd.tl._judge import warn_of_rows
 

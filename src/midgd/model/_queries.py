@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -160,6 +160,39 @@ class QueryableModel(RegisteredModel):
         z = torch.from_numpy(prediction.latent).to(self._device)
         parts = [reference.decoder.log_share(chunk, "mrna").exp()[:, chosen].cpu() for chunk in z.split(1_000)]
         return pd.DataFrame(torch.cat(parts).numpy() * library_size, index=query.obs_names, columns=names)
+
+    def sample(
+        self,
+        n: int,
+        *,
+        kind: str | Sequence[str] | None = None,
+        guide: Mapping[str, float] | None = None,
+        depth: float | None = None,
+        level: str | None = None,
+        whole: bool = False,
+        seed: int = 0,
+    ) -> AnnData:
+        """Draw new samples with matched mRNA and miRNA, as :meth:`midgd.reference.Reference.sample` does.
+
+        Parameters
+        ----------
+        n, kind, guide, depth, level, whole, seed
+            See :meth:`midgd.reference.Reference.sample`. Models that were trained here have no kinds: leave it out.
+
+        Returns
+        -------
+        AnnData of counts, n x genes, with ``obsm["mirna"]`` and ``obsm["X_midgd"]``.
+
+        Raises
+        ------
+        RuntimeError
+            If the model is not trained.
+        ValueError
+            If a number is out of range.
+        KeyError
+            If a miRNA is unknown.
+        """
+        return self.reference.sample(n, kind=kind, guide=guide, depth=depth, level=level, whole=whole, seed=seed)
 
     @torch.no_grad()
     def sample_prior(self, n: int = 100, seed: int = 0) -> PriorSample:

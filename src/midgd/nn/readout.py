@@ -265,8 +265,24 @@ class ProfileReadout(nn.Module):
         -------
         (n, n_mirnas) in log1p CPM, 0 or more.
         """
+        return self.unbounded(profiles, weights, added, overwrite=overwrite).clamp_min(0.0)
+
+    def unbounded(
+        self, profiles: Profiles, weights: Weights, added: Tensor | None = None, *, overwrite: bool = False
+    ) -> Tensor:
+        """The answer before values below 0 are set to 0: with a slope everywhere.
+
+        Parameters
+        ----------
+        profiles, weights, added, overwrite
+            See :meth:`forward`.
+
+        Returns
+        -------
+        (n, n_mirnas) in log1p CPM.
+        """
         of_core = None if self.core is None else self.core(self.core_profiles(profiles), weights, overwrite=True)
         answer: Tensor = self.wide(profiles, weights, overwrite=overwrite)
         if of_core is not None:
             answer = torch.lerp(of_core, answer, weights.all_genes)
-        return (answer if added is None else answer + added).clamp_min(0.0)
+        return answer if added is None else answer + added

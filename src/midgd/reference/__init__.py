@@ -1,7 +1,8 @@
 """Trained models as files: safetensors weights beside a JSON card."""
 
+from midgd.reference.arms import Arms
 from midgd.reference.paper import convert_midgd_paper
-from midgd.reference.reference import Arms, Calibration, Reference, minimal_card
+from midgd.reference.reference import Calibration, Reference, minimal_card
 from midgd.reference.registry import available, load
 from midgd.reference.remote import pull, push_to_hub
 

@@ -15,8 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from midgd._text import shown
+from midgd.generate.density import LatentDensity
 from midgd.nn import Decoder, DecoderSpec, GaussianMixture, KindExperts, LatentEncoder, ProfileReadout
-from midgd.reference.reference import N_TAILS, N_WIDENING, Arms, Calibration, Card, Reference
+from midgd.reference.arms import Arms
+from midgd.reference.reference import N_TAILS, N_WIDENING, Calibration, Card, Reference
 from midgd.zeroshot.maps import ZeroShotMaps
 
 HALF_FROM = 100_000  # values; smaller arrays are always stored as they are
@@ -84,6 +86,22 @@ RECORDS: dict[str, Record] = {
             **dict.fromkeys(("gene", "gene_of", "gene_weight"), ("genes",)),
         },
         integers=("relative", "relative_of", "gene", "gene_of"),
+    ),
+    "density": Record(
+        LatentDensity,
+        {
+            "mean": ("components", "latents"),
+            **dict.fromkeys(("weight", "kind"), ("components",)),
+            **dict.fromkeys(("scale", "log_depth"), ("components", 2)),
+            "within": ("latents", "latents"),
+            "direction": ("directions", "latents"),
+            "direction_of": ("directions",),
+            "oddness": ("levels", 2),
+            "dispersion": ("genes",),
+            "mirna_factors": ("factors", "outputs"),
+            "mirna_sd": ("outputs",),
+        },
+        integers=("kind", "direction_of"),
     ),
 }
 
@@ -241,6 +259,7 @@ def _check_values(reference: Reference) -> None:
         if readout is None or own != wanted:
             raise ValueError(f"the kinds have the sizes {own}, by the card {wanted}, and they need a readout")
     _check_zero_shot(reference, n_genes, n_matures)
+    _check_density(reference, n_genes, n_outputs)
     for name in ("calibration", "cell_calibration"):
         _check_calibration(name, getattr(reference, name), {n_outputs, n_mirnas + n_matures})
 
@@ -260,6 +279,30 @@ def _check_zero_shot(reference: Reference, n_genes: int, n_matures: int) -> None
             raise ValueError(f"zero_shot.{name} must be numbers below {size}")
     if (maps.sd < 0).any() or (maps.cell_sd < 0).any():
         raise ValueError("zero_shot holds negative errors")
+
+
+def _check_density(reference: Reference, n_genes: int, n_outputs: int) -> None:
+    density = reference.density
+    if density is None:
+        return
+    sizes = {"latents": density.mean.shape[1], "genes": len(density.dispersion), "outputs": len(density.mirna_sd)}
+    wanted = {"latents": reference.prior.n_latent, "genes": n_genes, "outputs": n_outputs}
+    if sizes != wanted or not len(density.mean) or not len(density.oddness):
+        raise ValueError(f"the density has the sizes {sizes}, by the card {wanted}, or no components")
+    for name in ("weight", "scale", "oddness", "dispersion"):
+        if not (getattr(density, name) > 0).all():
+            raise ValueError(f"density.{name} must be positive")
+    if not (np.diag(density.within) > 0).all() or np.triu(density.within, 1).any():
+        raise ValueError("density.within must be a lower triangle with a positive diagonal")
+    if (density.mirna_sd < 0).any() or (density.log_depth[:, 1] < 0).any():
+        raise ValueError("density holds negative deviations")
+    if len(density.direction) and not (
+        0 <= density.direction_of.min() <= density.direction_of.max() < len(density.mean)
+    ):
+        raise ValueError(f"density.direction_of must be numbers below {len(density.mean)}")
+    n_kinds = len(reference.kind_names)
+    if density.kind.min() < -1 or density.kind.max() >= n_kinds:
+        raise ValueError(f"density.kind must be numbers below {n_kinds}, or -1")
 
 
 def _check_calibration(name: str, calibration: Calibration | None, n_outputs: set[int]) -> None:

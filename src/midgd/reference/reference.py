@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from midgd.features import GeneVocabulary, MirnaVocabulary
+from midgd.generate.density import LatentDensity
 from midgd.nn import Decoder, GaussianMixture, KindExperts, LatentEncoder, ProfileReadout
+from midgd.reference.arms import Arms
 from midgd.zeroshot.maps import ZeroShotMaps
 
-Card = dict[str, Any]
+if TYPE_CHECKING:
+    from anndata import AnnData
 
-# In 2,438 samples of TCGA the arms of a stem-loop together have 1.00 (median) to 1.05 times its counts per million.
-ALLOWED_EXCESS = 1.05
+Card = dict[str, Any]
 
 
 def minimal_card(name: str, genes: Iterable[str], mirnas: Iterable[str]) -> Card:
@@ -47,78 +48,6 @@ def minimal_card(name: str, genes: Iterable[str], mirnas: Iterable[str]) -> Card
         "genes": {"symbol": symbols, "ensembl": [""] * len(symbols)},
         "mirnas": {"name": names, "accession": [""] * len(names)},
     }
-
-
-@dataclass(frozen=True)
-class Arms:
-    """Which part of each stem-loop's reads is which mature miRNA, on the whole.
-
-    Parameters
-    ----------
-    stem_loop, mature
-        (n_pairs,) indices; every mature miRNA is in at least one pair.
-    fraction
-        (n_pairs,) part of the stem-loop's reads. Fractions of one stem-loop add up to at most 1.
-    """
-
-    stem_loop: NDArray[np.int64]
-    mature: NDArray[np.int64]
-    fraction: NDArray[np.float32]
-
-    @property
-    def n_mature(self) -> int:
-        """Number of mature miRNAs."""
-        return int(self.mature.max()) + 1
-
-    def matrix(self, n_stem_loops: int) -> sparse.csr_matrix:
-        """Fractions as a sparse matrix (n_stem_loops, n_mature).
-
-        Parameters
-        ----------
-        n_stem_loops
-            Number of stem-loops of the reference.
-
-        Returns
-        -------
-        Fractions as a sparse matrix (n_stem_loops, n_mature).
-        """
-        shape = (n_stem_loops, self.n_mature)
-        return sparse.csr_matrix((self.fraction, (self.stem_loop, self.mature)), shape=shape)
-
-    def of(self, stem_loops: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Shares of mature miRNAs that go with shares of stem-loops on the whole.
-
-        Parameters
-        ----------
-        stem_loops
-            (n, n_stem_loops) shares.
-
-        Returns
-        -------
-        (n, n_mature) shares.
-        """
-        return np.asarray(stem_loops @ self.matrix(stem_loops.shape[1]), dtype=np.float32)
-
-    def bound(self, matures: NDArray[np.float32], stem_loops: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Shares of mature miRNAs, lowered where the arms of a stem-loop would exceed it.
-
-        They may exceed it by :data:`ALLOWED_EXCESS`. A mature miRNA of several stem-loops comes from each in
-        proportion to what each has of it on the whole.
-
-        Parameters
-        ----------
-        matures, stem_loops
-            (n, n_mature) and (n, n_stem_loops) shares.
-
-        Returns
-        -------
-        (n, n_mature) shares.
-        """
-        matrix = self.matrix(stem_loops.shape[1])
-        relative = matures / np.maximum(stem_loops @ matrix, 1e-12)
-        used = np.asarray(relative @ matrix.T)
-        allowed = np.minimum(1.0, ALLOWED_EXCESS / np.maximum(used, 1e-12))
-        return np.asarray(relative * ((stem_loops * allowed) @ matrix), dtype=np.float32)
 
 
 # Sizes of Calibration.widening and Calibration.tails, in older references and now.
@@ -192,6 +121,9 @@ class Reference:
         taken for cells too.
     zero_shot
         Maps of miRNAs that no training sample measured; their names are in ``zero_shot`` of the card. None without.
+    density
+        Where the latents of the training samples lie, for :meth:`sample` and :func:`midgd.tl.what_if`; None takes the
+        prior, which is worse.
     """
 
     card: Card
@@ -204,6 +136,7 @@ class Reference:
     kinds: KindExperts | None = None
     cell_calibration: Calibration | None = None
     zero_shot: ZeroShotMaps | None = None
+    density: LatentDensity | None = None
 
     def __post_init__(self) -> None:
         expected = {"mrna": len(self.card["genes"]["symbol"]), "mirna": len(self.card["mirnas"]["name"])}
@@ -329,6 +262,60 @@ class Reference:
         """
         table = self._table(level)
         return MirnaVocabulary(tuple(table["name"]), tuple(table["accession"]), table.get("aliases", {}))
+
+    def sample(
+        self,
+        n: int,
+        *,
+        kind: str | Sequence[str] | None = None,
+        guide: Mapping[str, float] | None = None,
+        depth: float | None = None,
+        level: str | None = None,
+        whole: bool = False,
+        seed: int = 0,
+    ) -> AnnData:
+        """Draw new samples with matched mRNA and miRNA, see :func:`midgd.adata.generated.sample`.
+
+        Parameters
+        ----------
+        n
+            Number of samples.
+        kind
+            Name of a kind of cell, tissue or tumour (:attr:`kind_names`), or n names, one for each sample; None draws
+            kinds as often as the training data have them.
+        guide
+            Wanted shifts of miRNAs against the same samples without a guide, in natural log1p CPM: ``{"hsa-miR-21-5p":
+            0.69}`` doubles it. The guided samples are the most probable ones that have them.
+        depth
+            Expected counts of each sample over all genes; None for depths as the training samples have them.
+        level
+            ``"mature"`` or ``"stem-loop"``; None for the finest level that the reference has.
+        whole
+            Whether the mRNA must account for the whole shift. By default it moves as far as it usually does when a
+            miRNA differs by so much, and the rest is a deviation of the miRNA that mRNA does not show.
+        seed
+            Of the draw. The same seed without a guide gives the samples that the guide began from.
+
+        Returns
+        -------
+        AnnData of counts, n x genes of the reference, with the fields of :func:`midgd.tl.infer_mirna`:
+        ``obsm["mirna"]`` (natural log1p CPM), ``obsm["X_midgd"]``, ``obs["mirna_ood"]``, ``obs["mirna_nearest"]``,
+        ``uns["mirna"]``; and ``obs["kind"]``, the kind that each was drawn from.
+
+        Raises
+        ------
+        ValueError
+            If a number is out of range, or the reference has no density of the kind.
+        KeyError
+            If a kind or a miRNA is unknown; names close ones.
+
+        Examples
+        --------
+        >>> midgd.reference.load().sample(100, kind="breast carcinoma (TCGA-BRCA)", seed=1)  # doctest: +SKIP
+        """
+        from midgd.adata.generated import sample
+
+        return sample(self, n, kind=kind, guide=guide, depth=depth, level=level, whole=whole, seed=seed)
 
     def save(self, path: str | Path) -> Path:
         """Write the reference as a folder with ``weights.safetensors`` and ``card.json``.

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from midgd.tl._rank_mirnas import rank_mirnas
     from midgd.tl._smooth_spatial import smooth_spatial
     from midgd.tl._target_repression import target_repression
+    from midgd.tl._what_if import what_if
 
 # Name -> module that defines it: tools that need no torch must not wait for it.
 _WHERE = {
@@ -24,6 +25,7 @@ _WHERE = {
     "rank_mirnas": "_rank_mirnas",
     "smooth_spatial": "_smooth_spatial",
     "target_repression": "_target_repression",
+    "what_if": "_what_if",
 }
 __all__ = [
     "Comparison",
@@ -34,6 +36,7 @@ __all__ = [
     "rank_mirnas",
     "smooth_spatial",
     "target_repression",
+    "what_if",
 ]
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from midgd.infer.predict import in_units
-from midgd.reference.reference import Arms
+from midgd.reference.arms import Arms
 from midgd.train.ridge import LinearMap, centred, shared_ridge
 
 # Of the deviations, in multiples of the mean sum of squares of a stem-loop; from 1 to 10 nothing changes.
