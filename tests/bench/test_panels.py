@@ -82,3 +82,12 @@ def test_a_table_without_the_landmark_genes_is_not_asked_with_them(caplog: pytes
     study = Study(_held_out={"full": (table(genes, 1), table(genes, 2))})
     assert not [s.name for s in panels(study) if "l1000" in s.name]
     assert "panels/l1000 is left out" in caplog.text
+
+
+def test_a_single_cohort_has_no_markers(caplog: pytest.LogCaptureFixture) -> None:
+    tables = [table([*landmark_genes(), "G1"], seed) for seed in (1, 2)]
+    for own in tables:
+        own.obs["cohort"] = "A"
+    names = [scenario.name for scenario in panels(Study(_held_out={"full": (tables[0], tables[1])}))]
+    assert names == ["panels/l1000", f"panels/l1000-{PANEL_COUNTS}"]
+    assert "panels of marker genes are left out" in caplog.text

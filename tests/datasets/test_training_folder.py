@@ -144,7 +144,16 @@ def test_tables_that_cannot_be_fetched_are_left_out_with_a_warning(gdc, tmp_path
     folder = tcga_folder(tmp_path / "tcga", PROJECTS, base_url=gdc.url, mirbase_url=gdc.mirbase)
     monkeypatch.setattr(logger, "propagate", True)
     table = run(["mean"], data_dir=folder, n_boot=0, downstream=False)
-    assert set(table["family"]) == {"bulk", "depth", "missing", "mixture", "mature", "loco-full", "loco-full-5000"}
+    assert set(table["family"]) == {
+        "bulk",
+        "depth",
+        "missing",
+        "mixture",
+        "mature",
+        "panels",
+        "loco-full",
+        "loco-full-5000",
+    }
     for family in ("quantification", "tpm", "loco-common"):
         assert f"{family} is left out: " in caplog.text
     with pytest.raises(FileNotFoundError, match="tcga_lihc_tpm"):

@@ -156,11 +156,15 @@ def panels(study: Study) -> Iterator[Scenario]:
     Returns
     -------
     Two scenarios for every panel of :data:`midgd.bench.panels.PANELS` (markers of the training cohorts), and two for
-    the landmark genes of L1000, unless the table lacks too many of these.
+    the landmark genes of L1000, unless the table lacks too many of these. A single cohort has no markers.
     """
     base = _held_out(study, "bulk", "full")
     landmarks, cohort = landmark_genes(), base.train.obs["cohort"].to_numpy()
-    kept = {name: marker_genes(base.train.x, cohort, size) for name, size in PANELS.items()}
+    kept = {}
+    if len(np.unique(cohort.astype(str))) > 1:
+        kept = {name: marker_genes(base.train.x, cohort, size) for name, size in PANELS.items()}
+    else:
+        logger.warning("panels of marker genes are left out: the table has one cohort only, which nothing can mark")
     if landmarks.isin(base.train.genes).mean() >= MOST_LANDMARKS:
         kept = {"l1000": base.train.genes.isin(landmarks)} | kept
     else:
