@@ -1,5 +1,7 @@
 """`midgd.tl.infer_mirna` with the bundled reference on the real PBMCs that ship inside scanpy."""
 
+import dataclasses
+
 import anndata as ad
 import numpy as np
 import pandas as pd
@@ -320,3 +322,12 @@ def test_scores_without_enough_steps_are_called_too_high(caplog, refine, said):
     finally:
         logger.removeHandler(caplog.handler)
     assert caplog.messages[0].startswith("67 % of the cells") and ("scores are too high" in caplog.text) == said
+
+
+def test_no_level_is_the_finest_one(toy_query, toy_reference):
+    midgd.tl.infer_mirna(toy_query, toy_reference, level=None)
+    assert toy_query.uns["mirna"]["params"]["level"] == "mature"
+    assert list(toy_query.obsm["mirna"]) == toy_reference.mirna_table("mature")["name"]
+    coarse = dataclasses.replace(toy_reference, arms=None, readout=None, kinds=None, calibration=None)
+    midgd.tl.infer_mirna(toy_query, coarse, level=None)
+    assert toy_query.uns["mirna"]["params"]["level"] == "stem-loop"

@@ -47,7 +47,7 @@ def infer_mirna(
     layer: str | None = None,
     use_raw: bool = False,
     gene_symbols: str | None = None,
-    level: str = "mature",
+    level: str | None = "mature",
     units: str = "log1p_cpm",
     groupby: str | None = None,
     uncertainty: bool = False,
@@ -84,7 +84,7 @@ def infer_mirna(
     gene_symbols
         Column of ``var`` with symbols or Ensembl ids; default ``var_names``.
     level
-        ``"mature"`` (hsa-miR-21-5p) or ``"stem-loop"`` (hsa-mir-21).
+        ``"mature"`` (hsa-miR-21-5p) or ``"stem-loop"`` (hsa-mir-21); None for the finest that the reference has.
     units
         ``"log1p_cpm"`` (natural log of 1 + counts per million miRNA reads), ``"cpm"`` or ``"share"``.
     groupby
@@ -177,6 +177,7 @@ def infer_mirna(
     """
     # What is asked for; a wrong word must fail before the work, not after.
     model = load(reference)
+    level = model.levels[0] if level is None else level
     measured = model.mirna_table(level)["name"]
     _check_arguments(units, groupby, copy, output, sample_kind)
     check_key(key_added)
