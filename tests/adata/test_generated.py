@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import midgd
+from midgd._text import meant
 from midgd.reference import Reference
 
 
@@ -86,3 +87,20 @@ def test_kinds_need_a_density(toy_reference: Reference) -> None:
     with pytest.raises(ValueError, match="no density"):
         toy_reference.sample(2, kind="AAA")
     assert toy_reference.sample(2).shape == (2, 600)
+
+
+@pytest.mark.parametrize(
+    ("name", "close"),
+    [
+        ("miR-21", "'hsa-miR-21-5p' or 'hsa-miR-21-3p'"),
+        ("HSA-MIR-21-5P", "'hsa-miR-21-5p'"),
+        ("hsa-miR-2l-5p", "'hsa-miR-21-5p'"),
+        ("", ""),
+        ("qqqq", ""),
+        ("21-5p (", ""),
+    ],
+)
+def test_names_of_which_it_is_a_part_come_before_those_spelled_alike(name, close):
+    known = ["hsa-miR-921", "hsa-miR-21-5p", "hsa-miR-21-3p", "hsa-miR-210-3p"]
+    found = meant(name, known)
+    assert found.startswith(f" Did you mean {close}") if close else not found

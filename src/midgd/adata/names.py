@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from midgd._text import shown
+from midgd._text import meant, shown
 
 if TYPE_CHECKING:
     from midgd.reference import Reference
@@ -35,12 +34,7 @@ def positions(names: Sequence[str], known: Sequence[str], argument: str, what: s
 
 def unknown(name: object, known: Sequence[str], argument: str, what: str) -> str:
     """An error message about a name, with names that are spelled alike."""
-    lower = {entry.lower(): entry for entry in known}
-    text = str(name)[:200].lower()
-    close = [lower[entry] for entry in difflib.get_close_matches(text, lower, n=3, cutoff=0.6)]
-    close += [entry for entry in known if text and text in entry.lower() and entry not in close][: 3 - len(close)]
-    meant = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
-    return f"{argument}={shown(name)} is not among the {len(known):,} {what}.{meant}"
+    return f"{argument}={shown(name)} is not among the {len(known):,} {what}.{meant(name, known)}"
 
 
 def outputs_of(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +10,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from midgd import get
+from midgd._text import meant
 from midgd.adata.results import NEAREST, SCORE, is_result, log_cpm
 from midgd.infer.domain import OUTSIDE
 
@@ -62,11 +62,8 @@ def result_of(adata: AnnData, key: str, names: Sequence[str] | None = None) -> A
 def _known(names: Sequence[str], columns: pd.Index) -> list[str]:
     unknown = [name for name in names if name not in columns]
     if unknown:
-        close = difflib.get_close_matches(str(unknown[0]), columns.astype(str), n=3, cutoff=0.7)
-        meant = (
-            f" Did you mean {' or '.join(map(repr, close))}?" if close else " hsa-miR-21-5p is how they are written."
-        )
-        raise KeyError(f"{unknown[0]!r} is not among the {len(columns):,} inferred miRNAs.{meant}")
+        close = meant(unknown[0], columns.astype(str), " hsa-miR-21-5p is how they are written.")
+        raise KeyError(f"{unknown[0]!r} is not among the {len(columns):,} inferred miRNAs.{close}")
     return list(dict.fromkeys(names))
 
 
