@@ -357,14 +357,9 @@ def pairs(real: Real) -> Iterator[dict]:
             guesses[way] = {"genes": moved, "miRNAs": np.concatenate([part.mirna for part in parts])[:, rest]}
         for way, guess in guesses.items():
             for what, real_difference in truth.items():
-                yield {
-                    "target": target,
-                    "way": way,
-                    "what": what,
-                    "pairs": len(rows),
-                    "single": np.mean(
-                        [np.corrcoef(a, b)[0, 1] for a, b in zip(guess[what], real_difference, strict=True)]
-                    ),
+                each = [np.corrcoef(a, b)[0, 1] for a, b in zip(guess[what], real_difference, strict=True)]
+                yield {"target": target, "way": way, "what": what, "pairs": len(rows)} | {
+                    "single": np.mean(each),
                     "mean": np.corrcoef(guess[what].mean(0), real_difference.mean(0))[0, 1],
                     "slope": (guess[what] * real_difference).sum() / (guess[what] ** 2).sum(),
                     "error": ((guess[what] - real_difference) ** 2).sum() / (real_difference**2).sum(),
