@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import anndata as ad
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +11,7 @@ from scipy import sparse
 import midgd
 
 sc = pytest.importorskip("scanpy")
+matplotlib = pytest.importorskip("matplotlib")
 
 matplotlib.use("Agg")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 import anndata as ad
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +14,7 @@ import midgd
 from midgd.settings import logger
 
 sc = pytest.importorskip("scanpy")
+mpl = pytest.importorskip("matplotlib")
 
 SAMPLES = ("p1", "p2", "p3", "p4")
 
