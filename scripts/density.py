@@ -20,10 +20,11 @@ from dev_data import DATA, load_pairs
 from train_reference import BUNDLED, HELD_OUT_CELLS, MODALITY_OF, BothLevels, base_card
 
 from midgd.generate.fit import fit_density
-from midgd.infer import Prediction, Predictor
+from midgd.infer import Prediction
 from midgd.infer.predict import in_units
 from midgd.reference import Reference, load
 from midgd.train import Mosaic, SampleLabels
+from midgd.train.calibrate import predict_held_out
 
 log = logging.getLogger("density")
 
@@ -38,14 +39,7 @@ class Samples:
 
     def predicted(self, model: Reference) -> Prediction:
         """What the model says of the mRNA of every sample."""
-        mrna = self.mosaic["mrna"]
-        parts, order = [], []
-        for rows, genes in mrna.groups(np.arange(len(self.mosaic))):
-            parts.append(Predictor(model, genes)(mrna.counts[np.ix_(rows, genes)]))
-            order.append(rows)
-        position = np.argsort(np.concatenate(order))
-        whole = Prediction.concatenate(parts)
-        return Prediction(*(getattr(whole, name)[position] for name in Prediction.__dataclass_fields__))
+        return predict_held_out(model, self.mosaic, None, np.random.default_rng())  # whole: nothing is drawn
 
     def missed(self, model: Reference, predicted: Prediction) -> np.ndarray:
         """Measured less inferred log1p CPM of all outputs; NaN where not measured or from another study."""

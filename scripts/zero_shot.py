@@ -21,7 +21,7 @@ from train_reference import BUNDLED, HELD_OUT_CELLS, BothLevels, base_card
 
 from midgd.bench.cells import Kind
 from midgd.infer.predict import in_units
-from midgd.infer.uncertainty import TAIL_LEVELS, n_deviations
+from midgd.infer.uncertainty import TAIL_LEVELS, n_deviations, nearest_tail_level
 from midgd.metrics import per_feature_correlation
 from midgd.reference import Reference, load
 from midgd.train import Mosaic
@@ -249,7 +249,7 @@ def _by_level(table: pd.DataFrame) -> list[np.ndarray]:
     if not len(table):
         return [np.zeros(0)] * len(TAIL_LEVELS)
     error, predicted = (np.concatenate(list(table[name])) for name in ("error", "predicted"))
-    level = np.abs(predicted[:, None] - np.array(TAIL_LEVELS)).argmin(1)
+    level = nearest_tail_level(predicted)
     return [error[(level == i) & np.isfinite(error)] for i in range(len(TAIL_LEVELS))]
 
 

@@ -142,6 +142,20 @@ def latent_key(key: str) -> str:
     return "X_midgd" if key == "mirna" else f"X_{key}"
 
 
+def latents_of(adata: AnnData, key: str) -> NDArray[np.floating[Any]]:
+    """The latents of a result, (n, d).
+
+    Raises
+    ------
+    KeyError
+        If they are missing.
+    """
+    name = latent_key(key)
+    if name not in adata.obsm:
+        raise KeyError(f"adata.obsm has no {name!r}, the latents of the results: run midgd.tl.infer_mirna again.")
+    return np.asarray(adata.obsm[name])
+
+
 def check_key(key: str, argument: str = "key_added") -> None:
     """Refuse a name that files of AnnData cannot have."""
     if not isinstance(key, str) or not key.strip("."):

@@ -81,6 +81,21 @@ def expected_sd(calibration: Calibration, signs: Signs, evidence: Floats, reliab
     return sd.astype(np.float32)
 
 
+def nearest_tail_level(predicted: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Which of :data:`TAIL_LEVELS` predictions are nearest to.
+
+    Parameters
+    ----------
+    predicted
+        (n,) in log1p CPM.
+
+    Returns
+    -------
+    (n,) indices.
+    """
+    return np.abs(predicted[:, None] - np.array(TAIL_LEVELS, np.float32)).argmin(1)
+
+
 def n_deviations(
     level: float, tails: NDArray[np.floating] | None, predicted: NDArray[np.floating]
 ) -> NDArray[np.float64]:

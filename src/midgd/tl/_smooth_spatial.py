@@ -8,7 +8,7 @@ from anndata import AnnData
 from numpy.typing import NDArray
 
 from midgd.adata.obs import column, labels
-from midgd.adata.results import SCORE, check_key, clear, is_result, latent_key
+from midgd.adata.results import SCORE, check_key, clear, is_result, latent_key, latents_of
 from midgd.counts import check_counts, is_dask, read_counts
 from midgd.infer.predict import in_units
 from midgd.nn.readout import MILLION
@@ -134,12 +134,9 @@ def smooth_spatial(
 
 
 def _latents(adata: AnnData, key: str) -> NDArray[np.float64]:
-    name = latent_key(key)
-    if name not in adata.obsm:
-        raise KeyError(f"adata.obsm has no {name!r}, the latents that the inference writes: call infer_mirna again.")
-    latents = np.asarray(adata.obsm[name], dtype=float)
+    latents = latents_of(adata, key).astype(float)
     if not np.isfinite(latents).all():
-        raise ValueError(f"adata.obsm[{name!r}] has missing values; leave those spots out.")
+        raise ValueError(f"adata.obsm[{latent_key(key)!r}] has missing values; leave those spots out.")
     return latents
 
 

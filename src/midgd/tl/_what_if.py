@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from midgd.adata.holder import holder
 from midgd.adata.names import outputs_of, positions
-from midgd.adata.results import latent_key
+from midgd.adata.results import latent_key, latents_of
 from midgd.generate.answer import Answers
 from midgd.generate.change import Change, smallest_change
 from midgd.generate.draw import density_of
@@ -143,13 +143,10 @@ def _level(model: Reference, uns: Mapping[str, Any], key: str) -> str:
 
 def _latents(model: Reference, adata: AnnData, key: str) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
     """Latents of the results, and the part of the map for deep samples in each answer."""
-    name = latent_key(key)
-    if name not in adata.obsm:
-        raise KeyError(f"adata.obsm[{name!r}], the latents of the results, is missing: run midgd.tl.infer_mirna again.")
-    latents = np.asarray(adata.obsm[name], np.float32)
+    latents = latents_of(adata, key).astype(np.float32)
     if latents.ndim != 2 or latents.shape[1] != model.prior.n_latent:
         raise ValueError(
-            f"adata.obsm[{name!r}] has the shape {latents.shape}; latents of {model.name!r} have"
+            f"adata.obsm[{latent_key(key)!r}] has the shape {latents.shape}; latents of {model.name!r} have"
             f" {model.prior.n_latent} columns."
         )
     weights = adata.obsm.get(f"{key}_weights")

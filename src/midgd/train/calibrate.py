@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 
 from midgd.infer.domain import Signs, excess
 from midgd.infer.predict import Prediction, Predictor, in_units
-from midgd.infer.uncertainty import TAIL_LEVELS, TAIL_PARTS, conditions, expected_sd
+from midgd.infer.uncertainty import TAIL_LEVELS, TAIL_PARTS, conditions, expected_sd, nearest_tail_level
 from midgd.reference.reference import Calibration, Reference
 from midgd.train.downsampling import downsample
 from midgd.train.mosaic import Mosaic
@@ -208,7 +208,7 @@ def _tails(calibration: Calibration, groups: Sequence[Answered]) -> Floats:
         sd = np.maximum(expected_sd(calibration, *group.known)[measured], 1e-6)
         deviations.append(np.abs(group.error[measured]) / sd)
         weights.append(np.full(len(sd), weight * len(group.error) / max(len(sd), 1)))
-        levels.append(np.abs(group.log_cpm[measured][:, None] - np.array(TAIL_LEVELS, np.float32)).argmin(1))
+        levels.append(nearest_tail_level(group.log_cpm[measured]))
     deviation, weight_of, level = (np.concatenate(parts) for parts in (deviations, weights, levels))
     nearest = [level == i for i in range(len(TAIL_LEVELS))]
     used = [own if own.any() else np.ones_like(own) for own in nearest]
