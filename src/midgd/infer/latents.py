@@ -69,15 +69,21 @@ class LatentInference:
         Optimiser settings.
     encoder
         Of the reference, if it has one.
+    landmarks
+        (n, d) latents of known kinds of samples, near which the curvature is taken; None for none.
     """
 
     def __init__(
-        self, posterior: LogPosterior, options: InferenceOptions | None = None, encoder: LatentEncoder | None = None
+        self,
+        posterior: LogPosterior,
+        options: InferenceOptions | None = None,
+        encoder: LatentEncoder | None = None,
+        landmarks: Tensor | None = None,
     ) -> None:
         self.posterior, self.options = posterior, options or InferenceOptions()
         self.device = posterior.bias.device
         self.encoder = encoder
-        self.curvatures = Curvatures(posterior)
+        self.curvatures = Curvatures(posterior, landmarks)
 
     @cached_property
     def starts(self) -> Starts:

@@ -198,11 +198,14 @@ class _Slots:
         """Two-loop recursion: inverse Hessian times gradient."""
         q = self.grad
         alphas = []
-        for i in reversed(range(MEMORY)):
+        used = torch.nonzero(self.weight.any(1))[
+            :, 0
+        ].tolist()  # most problems end after fewer steps than there is room
+        for i in reversed(used):
             alphas.append(self.weight[i] * (self.ds[i] * q).sum(1))
             q = q - alphas[-1][:, None] * self.dg[i]
         q = problems.precondition(q)
-        for i, alpha in enumerate(reversed(alphas)):
+        for i, alpha in zip(used, reversed(alphas), strict=True):
             beta = self.weight[i] * (self.dg[i] * q).sum(1)
             q = q + (alpha - beta)[:, None] * self.ds[i]
         return q

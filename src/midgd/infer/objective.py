@@ -155,39 +155,39 @@ class LogPosterior:
         -------
         Derivatives of the log shares by the latent, (d, G), and the log shares, (G,).
         """
-        jacobian = torch.autograd.functional.jacobian(lambda z: self.features(z[None])[0], z)
-        direction = jacobian.T @ self.head.weight
+        slopes = self.head.weight  # of the logits by the features
+        if self.decoder.spec.n_hidden:
+            slopes = torch.autograd.functional.jacobian(lambda z: self.features(z[None])[0], z).T @ slopes
         log_share = self.log_share(z[None])[0].detach()
-        return direction - (direction @ log_share.exp())[:, None], log_share
+        return slopes - (slopes @ log_share.exp())[:, None], log_share
 
     @cached_property
     def linearised_at_centre(self) -> tuple[Tensor, Tensor]:
-        """The same at the mean of the prior."""
+        """Log shares and their derivatives at the mean of the prior, see :meth:`linearised`."""
         return self.linearised(self.prior.mean)
 
-    def curvature(self, log_library: float, component: int | None = None) -> Tensor:
+    def curvature(self, log_library: float, at: Tensor | None = None) -> Tensor:
         """Expected information about z, (d, d): what the optimiser is preconditioned with.
 
-        Information of the head at the mean of the prior, through the decoder linearised there, plus the average
-        precision of the prior. Near a component of the prior both are those of the component, but for precisions below
-        the average: the longer steps of a wide component ended in worse optima where few genes are present (of the demo
-        cells, 8 % lost more than one log unit; now 3 %).
+        Information of the head, through the decoder linearised at a latent, plus the precision of the component of the
+        prior that the latent is in, but for precisions below the average: the longer steps of a wide component ended in
+        worse optima where few genes are present (of the demo cells, 8 % lost more than one log unit; now 3 %).
 
         Parameters
         ----------
         log_library
             Natural log of the sum of the counts.
-        component
-            Of the prior; None takes the mean of the prior, with the average precision.
+        at
+            (d,) the latent; None takes the mean of the prior and the average precision.
 
         Returns
         -------
         (d, d).
         """
-        direction, log_share = self.linearised_at_centre
+        direction, log_share = self.linearised_at_centre if at is None else self.linearised(at)
         precision = torch.softmax(self.prior.weight_logits, 0) @ self.prior.precision
-        if component is not None:
-            direction, log_share = self.linearised(self.prior.means[component].detach())
+        if at is not None:
+            component = self.prior.component_log_prob(at[None])[0].argmax()
             precision = torch.maximum(precision, self.prior.precision[component])
         of_genes = self.head.information((log_share + log_library).exp())
         return (direction * of_genes) @ direction.T + torch.diag(precision)

@@ -131,7 +131,8 @@ class Predictor:
         self.everything = len(genes) == self.decoder.head("mrna").n_features
         posterior = LogPosterior(self.decoder, self.prior, self.genes, device=self.device)
         encoder = None if reference.encoder is None else copy.deepcopy(reference.encoder).to(self.device)
-        self.infer = LatentInference(posterior, options, encoder)
+        landmarks = None if reference.density is None else torch.from_numpy(reference.density.mean)
+        self.infer = LatentInference(posterior, options, encoder, landmarks)
 
     def __call__(self, counts: Counts) -> Prediction:
         """Predict rows of counts (n, G), dense or CSR."""

@@ -158,20 +158,25 @@ def damped_score(counts, library, share, dispersion, out):
 
 
 @_compiled(SUMS)
-def shown(logits, counts, library, present, dispersion, denoised, own, stats):
+def shown(logits, counts, library, genes, dispersion, denoised, own, stats):
     """See :meth:`midgd.nn.loops.Loops.shown`; ``stats`` (n, 4): reliability, molecules, misfit, surprise."""
     n, n_genes = logits.shape
-    n_present = ZERO
-    for g in range(n_genes):
-        n_present += present[g]
+    n_present = len(genes)
+    present, found = np.zeros(n_genes, f32), np.zeros(n_genes, f32)
+    for g in genes:
+        present[g] = ONE
     for i in range(n):
-        a, x, profile = logits[i], counts[i], denoised[i]
+        a, profile = logits[i], denoised[i]
+        if n_present < n_genes:
+            for j in range(n_present):
+                found[genes[j]] = counts[i, j]
+        x = found if n_present < n_genes else counts[i]
         top, total = _softmax(a, profile)
         of_present = ZERO
         for g in range(n_genes):
             of_present += profile[g] * present[g]
         scale, log_present, per_total = library[i] / of_present, log(of_present), MILLION / total
-        reliability, excess, expected, found = ZERO, ZERO, ZERO, ZERO
+        reliability, excess, expected, seen = ZERO, ZERO, ZERO, ZERO
         for g in range(n_genes):
             r, here, e = dispersion[g], present[g], profile[g]
             mean = e * scale
@@ -180,14 +185,14 @@ def shown(logits, counts, library, present, dispersion, denoised, own, stats):
             excess += here * deviation * deviation * r * inverse
             log_share = a[g] - top - log_present
             expected += here * e * log_share
-            found += x[g] * log_share
+            seen += x[g] * log_share
             rate = e * per_total * (here * (x[g] + r) * inverse + (ONE - here))
             profile[g] = log1p(rate, ONE / (ONE + rate))
         molecules = scale * total
-        stats[i, 0] = reliability / n_present
+        stats[i, 0] = reliability / f32(n_present)
         stats[i, 1] = molecules
         stats[i, 2] = log(max(excess / max(library[i], f32(1e-9)), f32(1e-9)))
-        stats[i, 3] = expected / of_present - found / library[i] if library[i] > ZERO else ZERO
+        stats[i, 3] = expected / of_present - seen / library[i] if library[i] > ZERO else ZERO
         if len(own):
             per_thousand = THOUSAND / max(molecules, f32(1e-6))
             for g in range(n_genes):

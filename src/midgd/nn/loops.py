@@ -125,14 +125,10 @@ class Loops:
         -------
         Denoised profile, counts profile (None where it was not asked for), sums.
         """
-        present = torch.ones(logits.shape[1]) if genes is None else logits.new_zeros(logits.shape[1])
-        if genes is not None:
-            present[genes] = 1.0
-            counts = torch.zeros_like(logits).index_copy_(1, genes, counts)
+        present = torch.arange(logits.shape[1]) if genes is None else genes
         denoised, sums = memory.one, logits.new_empty(len(logits), len(Sums._fields))
         own = memory.other if with_counts else logits.new_empty(0, 0)
-        library = counts.sum(1)
-        arrays = (logits, counts, library, present)
+        arrays = (logits, counts, counts.sum(1), present)
         self.compiled.shown(
             *(array.numpy() for array in arrays), self.dispersion, denoised.numpy(), own.numpy(), sums.numpy()
         )
