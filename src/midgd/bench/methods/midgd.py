@@ -47,7 +47,7 @@ class Midgd:
         tables = sorted([train, *(extra[name] for name in PAIRED if name in extra)], key=lambda t: -len(t.genes))
         self.genes_ = tables[0].genes
         self.train_genes_ = train.genes
-        mosaic, obs = _mosaic(tables, self.genes_, train.mirnas)
+        mosaic, obs = self._samples(tables, train.mirnas)
         options = parts.train_options(replace(OPTIONS, seed=seed))
         fitted = fit(mosaic, parts.spec(SPEC), n_components=parts.n_components(N_COMPONENTS), options=options)
         readout, kinds = None, None
@@ -59,6 +59,10 @@ class Midgd:
         encoder = fit_encoder(fitted.decoder, fitted.prior, mosaic, ENCODER) if parts.encoder == "mlp" else None
         card = minimal_card(self.name, self.genes_, train.mirnas)
         self.reference_ = Reference(card, fitted.decoder, fitted.prior, readout, encoder=encoder, kinds=kinds)
+
+    def _samples(self, tables: list[PairedData], mirnas: pd.Index) -> tuple[Mosaic, pd.DataFrame]:
+        """What it trains on, and its ``obs``."""
+        return _mosaic(tables, self.genes_, mirnas)
 
     def predict(self, x: NDArray[Any], genes_present: Mask, *, cohorts: NDArray[Any] | None = None) -> Floats:
         """log1p CPM, (n, n_mirnas)."""
@@ -102,7 +106,7 @@ class CalibratedMidgd(Midgd):
         }
         kept = patients.isin(chosen).to_numpy()
         super().fit(train.subset(~kept), seed=seed, extra=others)
-        held_out, _ = _mosaic([train.subset(kept)], self.genes_, train.mirnas)
+        held_out, _ = self._samples([train.subset(kept)], train.mirnas)
         self.reference_ = replace(self.reference_, calibration=calibrate(HeldOut(self.reference_, held_out), seed=seed))
 
     def predict_interval(self, x: NDArray[Any], genes_present: Mask, level: float) -> tuple[Floats, Floats]:
