@@ -75,11 +75,9 @@ class MidgdWithPairs(Midgd):
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", help="name of the .csv")
-    parser.add_argument("--cohorts", nargs="+", default=list(KINDS_OF))
     args = parser.parse_args()
-    families = [f"{family}/{name}" for name in args.cohorts for family in ("loco-full", "loco-full-5000")]
     methods = ["ridge-wide", "ridge-wide-matched", "ridge", "ridge-matched-x4", "midgd", MidgdWithPairs(Study())]
-    run(methods, families, output=args.output, n_boot=100, downstream=False)
+    run(methods, ["loco-full"], output=args.output, n_boot=100, downstream=False)
 
 
 if __name__ == "__main__":

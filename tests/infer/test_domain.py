@@ -25,9 +25,8 @@ NOTHING_KNOWN = np.array([np.nan], np.float32)
 
 
 def by_misfit(calibration: Calibration, misfits: np.ndarray, evidence: np.ndarray) -> np.ndarray:
-    return out_of_domain(
-        calibration, Signs(misfits, 0 * misfits, NOTHING_KNOWN.repeat(len(misfits))), evidence, evidence
-    )
+    unknown = NOTHING_KNOWN.repeat(len(misfits))
+    return out_of_domain(calibration, Signs(misfits, 0 * misfits, unknown, unknown), evidence, evidence)
 
 
 def f32(*values: float) -> np.ndarray:
@@ -123,8 +122,8 @@ def test_ambiguity_is_the_entropy_of_the_kinds():
 @pytest.mark.parametrize("sign", Signs._fields)
 def test_the_most_unusual_sign_decides(sign):
     usual = np.array([[0.0, 1.0]] * 3, np.float32)
-    calibration = Calibration(CALIBRATION.evidence, CALIBRATION.sd, usual, surprise=usual, ambiguity=usual)
-    signs = Signs(f32(0.0), f32(0.0), f32(0.0))
+    calibration = Calibration(CALIBRATION.evidence, CALIBRATION.sd, **dict.fromkeys(Signs._fields, usual))
+    signs = Signs(*[f32(0.0)] * 4)
     assert out_of_domain(calibration, signs, f32(0.5), f32(0.5))[0] == 0.0
     assert out_of_domain(calibration, signs._replace(**{sign: f32(1.0)}), f32(0.5), f32(0.5))[0] == pytest.approx(0.5)
     assert out_of_domain(calibration, signs._replace(**{sign: f32(9.0)}), f32(0.5), f32(0.5))[0] == pytest.approx(1.0)
@@ -132,13 +131,13 @@ def test_the_most_unusual_sign_decides(sign):
 
 def test_half_is_where_one_in_twenty_held_out_samples_is_by_any_of_the_signs():
     usual = np.array([[0.0, 1.0]] * 3, np.float32)
-    three = Calibration(CALIBRATION.evidence, CALIBRATION.sd, usual, surprise=usual, ambiguity=usual)
-    signs = Signs(*np.random.default_rng(0).normal(0.0, 0.6, (3, 4_000)).astype(np.float32))
+    four = Calibration(CALIBRATION.evidence, CALIBRATION.sd, **dict.fromkeys(Signs._fields, usual))
+    signs = Signs(*np.random.default_rng(0).normal(0.0, 0.6, (4, 4_000)).astype(np.float32))
     at = np.full(4_000, 0.5, np.float32)
     largest = np.maximum(np.max(signs, axis=0), 0.0)
-    np.testing.assert_allclose(excess(three, signs, at, at), largest, rtol=1e-5)
-    joint = replace(three, excess=np.full(3, np.quantile(largest, 0.95), np.float32))
-    alarms = [(out_of_domain(c, signs, at, at) > 0.5).mean() for c in (three, joint)]
+    np.testing.assert_allclose(excess(four, signs, at, at), largest, rtol=1e-5)
+    joint = replace(four, excess=np.full(3, np.quantile(largest, 0.95), np.float32))
+    alarms = [(out_of_domain(c, signs, at, at) > 0.5).mean() for c in (four, joint)]
     assert alarms[0] > 0.12 and alarms[1] == pytest.approx(0.05, abs=0.002)
 
 
@@ -147,7 +146,7 @@ def test_panels_are_compared_at_the_reliability_of_their_own_genes_and_at_the_ev
     deep_and_shallow = f32(0.01, 0.9)
     usual = {"misfit": np.float32([[0.0, 0.1], [0.0, 1.0]]), "ambiguity": np.float32([[0.0, 2.0], [0.0, 0.1]])}
     calibration = Calibration(deep_and_shallow, np.ones((2, 1), np.float32), reliability=deep_and_shallow, **usual)
-    signs = Signs(f32(0.9), f32(0.0), f32(1.8))
+    signs = Signs(f32(0.9), f32(0.0), f32(1.8), NOTHING_KNOWN)
     of_panel = out_of_domain(calibration, signs, f32(0.01), f32(0.9))
     assert of_panel[0] < 0.5
     assert min(out_of_domain(calibration, signs, f32(e), f32(e))[0] for e in (0.01, 0.9)) > 0.9

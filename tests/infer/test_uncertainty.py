@@ -46,7 +46,7 @@ def test_widening_multiplies_the_variance_of_all_mirnas_of_a_sample():
 
 
 def test_kinds_that_are_not_known_widen_nothing():
-    unknown = Signs(f32(0.0), f32(0.0), f32(np.nan))
+    unknown = Signs(f32(0.0), f32(0.0), f32(np.nan), f32(np.nan))
     assert np.isfinite(conditions(CALIBRATION, unknown, f32(0.0), f32(0.0))).all()
 
 

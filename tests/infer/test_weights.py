@@ -27,10 +27,24 @@ def test_all_genes_count_half_from_half_of_the_genes_beside_the_core(others, exp
 
 
 def test_a_kind_adds_from_its_floor_on():
-    p = torch.tensor([[0.1, 0.2, 0.7], [0.0, 0.0, 1.0], [0.15, 0.15, 0.14]])
+    p = torch.tensor([[0.1, 0.2, 0.7], [0.0, 0.1, 0.9], [0.15, 0.15, 0.14]])
     found = mixing_weights(SURE, DEEP, None, p).kinds
-    np.testing.assert_allclose(found, np.maximum(p.numpy() - 0.15, 0.0) / 0.85, atol=1e-6)
+    np.testing.assert_allclose(found, np.clip((p.numpy() - 0.15) / 0.7, 0.0, 1.0), atol=1e-6)
     assert found[1, 2] == 1.0 and (found[2] == 0).all()
+
+
+def test_a_sample_that_is_unlike_its_kinds_gets_nothing_of_them():
+    p, is_cell = torch.tensor([[0.5, 0.5]]).repeat(5, 1), torch.tensor([1.0, 0.0])
+    likeness = torch.tensor([1.0, 0.8, 0.6, 0.45, -1.0])
+    found = mixing_weights(*(torch.ones(5),) * 2, None, p, is_cell, likeness).kinds
+    np.testing.assert_allclose(found / 0.5, [[1, 1], [0.5, 1], [0, 1], [0, 0.5], [0, 0]], atol=1e-5)
+    torch.testing.assert_close(mixing_weights(*(torch.ones(5),) * 2, None, p, is_cell).kinds, torch.full((5, 2), 0.5))
+
+
+def test_counts_of_a_sure_cell_say_nothing():
+    p = torch.tensor([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0]])
+    found = mixing_weights(SURE, torch.full((3,), 1e9), None, p, torch.tensor([1.0, 0.0]))
+    torch.testing.assert_close(found.counts, torch.tensor([0.0, 0.25, 0.5]))
 
 
 @given(

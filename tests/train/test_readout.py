@@ -252,5 +252,6 @@ def test_labels_bring_kinds_with_any_number_of_pure_samples(linear, n_pure):
     labels = SampleLabels(kind, np.arange(80) < n_pure, np.array(nothing), np.zeros(80, bool), np.ones(80, np.float32))
     options = ReadoutOptions(depths=(None,), rank=8, cells=CellOptions((500.0,), panel_genes=20, n_mixtures=12))
     readout, kinds = fit_readout(decoder, prior, mosaic, options, labels=labels)
-    assert kinds is not None and kinds.sizes == {"n_latent": 2, "n_kinds": 2, "n_mirnas": 8, "cells": kinds.cells}
+    sizes = {"n_latent": 2, "n_kinds": 2, "n_mirnas": 8, "cells": kinds.cells, "n_axes": 1}
+    assert kinds is not None and kinds.sizes == sizes
     assert all(bool(torch.isfinite(value).all()) for part in (readout, kinds) for value in part.state_dict().values())

@@ -1,9 +1,9 @@
 """How far a sample is from what the model was trained on.
 
-Three signs say that a sample is none of those that the model knows; each is compared with held-out samples of known
+Four signs say that a sample is none of those that the model knows; each is compared with held-out samples of known
 kinds. Misfit and surprise depend on how reliable the counts of the genes present are, and are compared at the same
-reliability; ambiguity depends on all that is known of a sample, and is compared at the same evidence, for which genes
-that are not present count too.
+reliability; ambiguity and unlikeness depend on all that is known of a sample, and are compared at the same evidence,
+for which genes that are not present count too.
 
 *Misfit*: the log of the squared deviations of the counts from the decoded means relative to their expectation,
 
@@ -19,6 +19,10 @@ about 0 where the shares hold. Noise raises it, which has no large counts and so
 
 *Ambiguity*: the entropy of the probabilities of kinds. It is near 0 for a sample that is clearly of one kind; a kind
 that was never seen is a little like several.
+
+*Unlikeness*: 1 - the cosine between a sample and the kinds that it is taken for
+(:meth:`midgd.nn.KindExperts.likeness`). It is near 0 for a sample of a known kind; the kinds that a stranger is least
+different from lie in another direction.
 """
 
 from __future__ import annotations
@@ -44,12 +48,17 @@ NOTHING = 1e-3
 SMALLEST_SPREAD = 0.05
 
 
+#: Signs that depend on the genes present alone.
+OF_GENES_PRESENT = ("misfit", "surprise")
+
+
 class Signs(NamedTuple):
     """What says that samples are unlike those that the model knows, (n,) each, NaN where nothing is known."""
 
     misfit: Floats
     surprise: Floats
     ambiguity: Floats
+    unlikeness: Floats
 
 
 def misfit(head: CountHead, log_share: Tensor, counts: Tensor, genes: Tensor | None = None) -> Tensor:
@@ -140,7 +149,7 @@ def out_of_domain(calibration: Calibration, signs: Signs, evidence: Floats, reli
 def excess(calibration: Calibration, signs: Signs, evidence: Floats, reliability: Floats) -> NDArray[np.float64]:
     """How unusual the most unusual sign of a sample is: 0 at the median of held-out samples, 1 at its 95th percentile.
 
-    More than 5 % of the held-out samples are above 1, since any of three signs will do; the 95th percentile of this
+    More than 5 % of the held-out samples are above 1, since any of four signs will do; the 95th percentile of this
     number itself is ``calibration.excess``.
 
     Parameters
@@ -158,11 +167,12 @@ def excess(calibration: Calibration, signs: Signs, evidence: Floats, reliability
     """
     found = np.zeros(len(evidence))
     of_genes = calibration.evidence if calibration.reliability is None else calibration.reliability, reliability
-    depths = {"misfit": of_genes, "surprise": of_genes, "ambiguity": (calibration.evidence, evidence)}
+    of_all = calibration.evidence, evidence
     for name, values in zip(Signs._fields, signs, strict=True):
         typical = getattr(calibration, name)
         if typical is not None:
-            median, high = (interpolated(depths[name][0], typical[:, i], depths[name][1]) for i in (0, 1))
+            known, at = of_genes if name in OF_GENES_PRESENT else of_all
+            median, high = (interpolated(known, typical[:, i], at) for i in (0, 1))
             found = np.fmax(found, (values - median) / np.maximum(high - median, SMALLEST_SPREAD))
     return found
 

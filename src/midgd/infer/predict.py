@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from midgd._torch import apart
 from midgd.infer.batch import Batch
-from midgd.infer.domain import Signs, ambiguity, out_of_domain
+from midgd.infer.domain import Signs, out_of_domain
+from midgd.infer.kinds import taken_for
 from midgd.infer.latents import InferenceOptions, LatentInference
 from midgd.infer.objective import LogPosterior
 from midgd.infer.parallel import Counts, map_rows
@@ -43,7 +44,7 @@ class Prediction:
         (n,) mean reliability of all genes of the model; of a gene that the query lacks it is 0.
     reliability
         (n,) the same of the genes present, see :meth:`midgd.nn.CountHead.posterior_rate`.
-    misfit, surprise, ambiguity
+    misfit, surprise, ambiguity, unlikeness
         (n,) how unlike the samples that the model knows, see :mod:`midgd.infer.domain`.
     converged
         (n,) whether the latent reached the optimum within tolerance.
@@ -62,6 +63,7 @@ class Prediction:
     misfit: NDArray[np.float32]
     surprise: NDArray[np.float32]
     ambiguity: NDArray[np.float32]
+    unlikeness: NDArray[np.float32]
     converged: NDArray[np.bool_]
     kind: NDArray[np.int64]
     kind_probability: NDArray[np.float32]
@@ -73,7 +75,7 @@ class Prediction:
     @property
     def signs(self) -> Signs:
         """What says that the samples are unlike those that the model knows."""
-        return Signs(self.misfit, self.surprise, self.ambiguity)
+        return Signs(self.misfit, self.surprise, self.ambiguity, self.unlikeness)
 
     def __getitem__(self, rows: slice) -> Prediction:
         return Prediction(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
@@ -148,51 +150,36 @@ class Predictor:
             n = rows.stop - rows.start
             z[:n] = optimum.z[rows]
             parts.append([tensor[:n].cpu().numpy() for tensor in self._decode(z, batch)])
-        share, weights, reliability, *signs, kind, probability = (np.concatenate(a) for a in zip(*parts, strict=True))
+        share, weights, *known, kind, probability = (np.concatenate(a) for a in zip(*parts, strict=True))
+        reliability, misfit, surprise, ambiguity, unlikeness = known
         evidence = reliability * np.float32(len(self.genes) / self.decoder.head("mrna").n_features)
         latent, converged = optimum.z.cpu().numpy(), optimum.converged.cpu().numpy()
-        judged = (evidence, reliability, signs[0], signs[1], signs[2])
+        judged = evidence, reliability, misfit, surprise, ambiguity, unlikeness
         return Prediction(latent, share, *judged, converged, kind, probability, weights)
 
     def _decode(self, z: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, ...]:
-        """Shares of miRNAs, parts of the answer, reliability, the three signs, nearest kind and its probability."""
+        """Shares of miRNAs, parts of the answer, reliability, the four signs, nearest kind and its probability."""
         head, memory = self.decoder.head("mrna"), batch.decoding
         features = self.decoder(z)
         logits = torch.addmm(head.bias, features, head.weight, out=memory.share)
         with_counts = self.readout is not None and self.readout.with_counts
         present_genes = None if self.everything else self.genes
         shown = shown_by(head, logits, batch.counts, present_genes, memory.of_head, with_counts=with_counts)
-        kinds = None if self.kinds is None else self.kinds(z)
-        cell = None if self.kinds is None or kinds is None else kinds @ self.kinds.is_cell
+        taken = taken_for(self.kinds, z, batch.library[:, 0] == 0)
         if self.readout is None:
             share = self.decoder.head("mirna").log_share(features).exp()
             parts = share[:, :0]
         else:
-            weights = mixing_weights(shown.reliability, shown.molecules, self.part_of_others, kinds, cell)
+            of_kinds = () if self.kinds is None else (taken.probabilities, self.kinds.is_cell, taken.likeness)
+            weights = mixing_weights(shown.reliability, shown.molecules, self.part_of_others, *of_kinds)
             added = None if self.kinds is None or weights.kinds is None else self.kinds.added(weights.kinds)
             share = self.readout(shown.profiles, weights, added, overwrite=self.zero_shot is None).expm1() / MILLION
             parts = parts_of_answer(weights, with_counts=with_counts)
         if self.zero_shot is not None:
             own = torch.log1p(share[:, self.reference.outputs("mature")] * MILLION)
             share = torch.cat([share, self.zero_shot(shown.profiles.denoised, own).expm1() / MILLION], 1)
-        signs = shown.misfit, shown.surprise, _ambiguity(kinds, z)
-        return share, parts, shown.reliability, *signs, *_nearest(kinds, batch.library[:, 0] == 0)
-
-
-def _ambiguity(kinds: torch.Tensor | None, z: torch.Tensor) -> torch.Tensor:
-    return torch.full_like(z[:, 0], torch.nan) if kinds is None else ambiguity(kinds)
-
-
-def _nearest(kinds: torch.Tensor | None, empty: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The most probable kind and its probability, (n,) each; -1 and NaN for empty rows and without kinds."""
-    kind, probability = (
-        torch.full_like(empty, -1, dtype=torch.long),
-        torch.full(empty.shape, torch.nan).to(empty.device),
-    )
-    if kinds is None:
-        return kind, probability
-    highest = kinds.max(1)
-    return kind.where(empty, highest.indices), probability.where(empty, highest.values)
+        signs = shown.misfit, shown.surprise, taken.ambiguity, taken.unlikeness
+        return share, parts, shown.reliability, *signs, taken.nearest, taken.probability
 
 
 def sample_kind_of(reference: Reference, prediction: Prediction) -> str:

@@ -62,7 +62,7 @@ CALIBRATION = Record(
     {
         **dict.fromkeys(("evidence", "reliability", "excess"), ("depths",)),
         "sd": ("depths", "outputs"),
-        **dict.fromkeys(("misfit", "surprise", "ambiguity"), ("depths", 2)),
+        **dict.fromkeys(("misfit", "surprise", "ambiguity", "unlikeness"), ("depths", 2)),
         "widening": ("conditions",),
         "tails": ("tails",),
     },
@@ -254,7 +254,7 @@ def _check_values(reference: Reference) -> None:
         if (arms.fraction < 0).any() or (arms.fraction > 1.001).any():
             raise ValueError("arms.fraction must be from 0 to 1")
     if kinds is not None:
-        own = {name: size for name, size in kinds.sizes.items() if name != "cells"}
+        own = {name: size for name, size in kinds.sizes.items() if name not in ("cells", "n_axes")}
         wanted = {"n_latent": reference.prior.n_latent, "n_kinds": len(reference.kind_names), "n_mirnas": n_outputs}
         if readout is None or own != wanted:
             raise ValueError(f"the kinds have the sizes {own}, by the card {wanted}, and they need a readout")

@@ -54,7 +54,10 @@ CARD = record(
     },
     {
         "kinds": maybe(
-            record({"n_latent": whole(1), "n_kinds": whole(1), "n_mirnas": whole(1)}, {"cells": list_of(whole(0))})
+            record(
+                {"n_latent": whole(1), "n_kinds": whole(1), "n_mirnas": whole(1)},
+                {"cells": list_of(whole(0)), "n_axes": whole(0)},
+            )
         ),
         "kinds_table": record({"name": list_of(text()), "group": list_of(either(*GROUPS))}, more=True),
         "weights_sha256": text(64),

@@ -68,7 +68,7 @@ class Calibration:
         if the model has them.
     reliability
         (n_depths,) the same of the genes that the samples measured; None if those were all genes.
-    misfit, surprise, ambiguity
+    misfit, surprise, ambiguity, unlikeness
         (n_depths, 2): median and 95th percentile of these signs in held-out samples of known kinds
         (:mod:`midgd.infer.domain`); None where they were not measured.
     widening
@@ -89,6 +89,7 @@ class Calibration:
     reliability: NDArray[np.float32] | None = None
     surprise: NDArray[np.float32] | None = None
     ambiguity: NDArray[np.float32] | None = None
+    unlikeness: NDArray[np.float32] | None = None
     widening: NDArray[np.float32] | None = None
     tails: NDArray[np.float32] | None = None
     excess: NDArray[np.float32] | None = None

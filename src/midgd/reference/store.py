@@ -28,7 +28,7 @@ from midgd.reference.reference import Card, Reference
 from midgd.settings import logger
 
 # 5: sha256 covers the card as well. 4: sha256 is that of the weights.
-FORMAT, OLDEST = 6, 4
+FORMAT, OLDEST = 7, 4
 WEIGHTS, CARD = "weights.safetensors", "card.json"
 MAX_CARD, MAX_HEADER, MAX_WEIGHTS = 64 << 20, 4 << 20, 4 << 30  # bytes
 ATTEMPTS = 5  # to read both files while another process replaces them

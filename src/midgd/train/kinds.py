@@ -17,10 +17,15 @@ WEIGHT_PENALTY = 1e-4
 EFFECT_PENALTY = 1.0
 # Of L-BFGS; it mostly ends before.
 MAX_STEPS = 300
+# Axes that tell kinds apart. Cells of kinds known from other samples against lineages left out (blood apart), AUROC of
+# the likeness: .76 with 15, .79 with 20, .84 with 30; blood cells of other studies .98 with 20.
+N_AXES = 20
+# Added to the covariance within kinds, relative to its mean variance: some kinds have few samples.
+RIDGE = 0.1
 
 
-def fit_kinds(latents: Floats, kinds: Floats, missed: Floats, cells: NDArray[np.int64]) -> KindExperts:
-    """Fit probabilities of kinds, and then effects.
+def fit_kinds(latents: Floats, kinds: Floats, missed: Floats, cells: NDArray[np.int64], origin: Floats) -> KindExperts:
+    """Fit probabilities of kinds, effects, and the axes along which samples are compared with kinds.
 
     Parameters
     ----------
@@ -32,13 +37,19 @@ def fit_kinds(latents: Floats, kinds: Floats, missed: Floats, cells: NDArray[np.
         (n, M) measured less read out log1p CPM.
     cells
         Indices of the kinds that are cells.
+    origin
+        (d,) latent of a sample of which nothing is known: the mean of the prior.
 
     Returns
     -------
-    The experts: a linear map from latents to logits, and the effects.
+    The experts: a linear map from latents to logits, the effects, axes and places of the kinds.
     """
-    experts = KindExperts(latents.shape[1], kinds.shape[1], missed.shape[1], [int(index) for index in cells])
+    (d, n_kinds), n_mirnas = (latents.shape[1], kinds.shape[1]), missed.shape[1]
+    n_axes = min(N_AXES, d, n_kinds - 1)
+    experts = KindExperts(d, n_kinds, n_mirnas, [int(index) for index in cells], n_axes)
     _fit_probabilities(experts, torch.from_numpy(latents), torch.from_numpy(kinds))
+    if n_axes:
+        _fit_axes(experts, n_axes, latents, kinds, origin)
     with torch.no_grad():
         probabilities = experts(torch.from_numpy(latents)).double()
         gram = probabilities.T @ probabilities
@@ -66,3 +77,19 @@ def _fit_probabilities(experts: KindExperts, latents: torch.Tensor, kinds: torch
     with torch.no_grad():
         experts.weight.copy_(weight / scale[:, None])
         experts.bias.copy_(bias - (centre / scale) @ weight)
+
+
+def _fit_axes(experts: KindExperts, n_axes: int, latents: Floats, kinds: Floats, origin: Floats) -> None:
+    """The leading axes of a linear discriminant analysis of the samples that are of one kind alone (in place)."""
+    member = (kinds == 1.0).astype(np.float64)
+    mean = (member.T @ latents) / np.maximum(member.sum(0), 1.0)[:, None]
+    scatter = (latents - mean[member.argmax(1)])[member.any(1)]
+    within = scatter.T @ scatter / len(scatter)
+    within.flat[:: len(within) + 1] += RIDGE * np.trace(within) / len(within)
+    whiten = np.linalg.cholesky(np.linalg.inv(within))
+    known = member.any(0)
+    between = (mean[known] - mean[known].mean(0)) @ whiten
+    axes = whiten @ np.linalg.svd(between, full_matrices=False)[2][:n_axes].T
+    with torch.no_grad():
+        for name, values in {"axes": axes, "origin": origin @ axes, "places": mean @ axes}.items():
+            getattr(experts, name).copy_(torch.from_numpy(np.asarray(values)))

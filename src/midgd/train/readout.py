@@ -120,7 +120,7 @@ def fit_readout(
     """Fit the readout of a trained decoder on the paired samples of a mosaic.
 
     Every map is the mean of a shared and an adaptive ridge regression (:mod:`midgd.train.ridge`). The core genes are
-    those that all samples without labels of their own, or all that are not from label pairs, measured.
+    those that all samples that are not from label pairs measured.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def fit_readout(
     if options.noise is not None:
         tissues = target if labels is None else target[~labels.from_pairs]
         _smooth_levels(readout, np.split(tissues, [paired["mirna"].n_features], axis=1), unpaired, options.noise)
-    kinds = None if labels is None else _fit_kinds(decoder, readout, [*plain, *drawn, *panels], target, labels)
+    kinds = None if labels is None else _fit_kinds(decoder, readout, [*plain, *drawn, *panels], target, labels, prior)
     return FittedReadout(readout.requires_grad_(False), kinds)
 
 
@@ -241,7 +241,12 @@ def _targets(decoder: Decoder, paired: Mosaic, latent: Floats, mature_level: Mat
 
 
 def _fit_kinds(
-    decoder: Decoder, readout: ProfileReadout, queries: list[Queries], target: Floats, labels: SampleLabels
+    decoder: Decoder,
+    readout: ProfileReadout,
+    queries: list[Queries],
+    target: Floats,
+    labels: SampleLabels,
+    prior: GaussianMixture,
 ) -> KindExperts:
     """The kinds, from what the readout misses.
 
@@ -252,7 +257,7 @@ def _fit_kinds(
     parts = np.concatenate([q.parts for q in queries])
     missed = np.concatenate([_mixed(q.parts, target) - read_out(decoder, readout, q) for q in queries])
     latents = np.concatenate([q.latent for q in queries])
-    return fit_kinds(latents, parts @ labels.indicator, missed, labels.cell_kinds)
+    return fit_kinds(latents, parts @ labels.indicator, missed, labels.cell_kinds, prior.mean.detach().numpy())
 
 
 def _smooth_levels(
