@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from midgd.nn import Decoder, GaussianMixture
-from midgd.nn.heads import Memory
+from midgd.nn.count_head import Memory
 from midgd.nn.loops import loops_for
 
 

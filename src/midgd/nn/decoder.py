@@ -9,7 +9,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from midgd.nn.heads import HEADS, CountHead
+from midgd.nn.count_head import CountHead
+from midgd.nn.heads import HEADS
 
 
 @dataclass(frozen=True)
