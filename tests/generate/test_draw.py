@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from midgd.generate.density import Latents
 from midgd.generate.draw import draw_counts, generate
 from midgd.nn import Decoder, DecoderSpec, GaussianMixture
 from midgd.reference import Reference, minimal_card
+from midgd.reference.density import Latents
 
 
 def test_counts_have_mean_and_variance_of_the_head(toy_generative: Reference) -> None:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from midgd.generate.density import LatentDensity
 from midgd.generate.draw import draw_counts
 from midgd.generate.fit import fit_density
 from midgd.nn import Decoder, DecoderSpec
+from midgd.reference.density import LatentDensity
 from midgd.train import Modality
 
 N, D, G, M = 900, 4, 120, 30

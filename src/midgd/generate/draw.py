@@ -13,8 +13,8 @@ from scipy import sparse
 from midgd._torch import apart
 from midgd.generate.answer import Answers
 from midgd.generate.change import smallest_change
-from midgd.generate.density import LatentDensity, Latents
 from midgd.nn import Decoder
+from midgd.reference.density import LatentDensity, Latents
 from midgd.reference.reference import Reference
 
 Floats = NDArray[np.float32]

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import polygamma
 
-from midgd.generate.density import LatentDensity
 from midgd.nn import Decoder, NegativeBinomialHead
+from midgd.reference.density import LatentDensity
 from midgd.train.mosaic import Modality
 
 Floats = NDArray[np.float32]

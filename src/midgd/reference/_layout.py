@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from midgd._text import shown
-from midgd.generate.density import LatentDensity
 from midgd.nn import Decoder, DecoderSpec, GaussianMixture, KindExperts, LatentEncoder, ProfileReadout
 from midgd.reference.arms import Arms
+from midgd.reference.density import LatentDensity
 from midgd.reference.reference import N_TAILS, N_WIDENING, Calibration, Card, Reference
 from midgd.zeroshot.maps import ZeroShotMaps
 
