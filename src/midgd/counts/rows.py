@@ -15,7 +15,8 @@ from midgd.settings import logger
 
 Chunk: TypeAlias = "NDArray[Any] | sp.csr_matrix"
 
-# A matrix stored by columns is read once for every block of rows; more passes than this and memory gives way instead.
+# A matrix stored by columns is read once for every block of rows, at most so often: then blocks are larger than the
+# memory budget. Chosen by hand.
 MAX_PASSES = 16
 
 

@@ -16,9 +16,9 @@ from torch import Tensor
 
 # Part of the expected gain that a step must bring (Nocedal & Wright 2006, Numerical Optimization, section 3.1).
 ARMIJO = 1e-4
-# A step that brings less is tried again at this part of its length.
+# A step that brings less is tried again at this part of its length. Chosen by hand.
 SHRINK = 0.35
-# Shortest part of a step that is tried: below it the row has ended.
+# Shortest part of a step that is tried: below it the row has ended. Chosen by hand.
 MIN_STEP = 1e-4
 # Earlier steps that are remembered; Nocedal & Wright 2006, section 7.2, advise 3 to 20.
 MEMORY = 6
