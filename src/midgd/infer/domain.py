@@ -44,7 +44,7 @@ OUTSIDE = 0.5
 # Evidence of a handful of molecules; at 300 it is ten times as much.
 NOTHING = 1e-3
 # Smallest distance of the 95th percentile from the median of a sign, in its own units: where all held-out samples are
-# alike, a slightly larger sign does not make a sample unusual. Chosen by hand.
+# alike, a hair's breadth more is no sign of anything.
 SMALLEST_SPREAD = 0.05
 
 
