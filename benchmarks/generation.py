@@ -33,13 +33,13 @@ from train_reference import HELD_OUT_CELLS
 
 from midgd.generate.answer import Answers
 from midgd.generate.change import smallest_change
-from midgd.generate.density import LatentDensity, Latents
 from midgd.generate.draw import draw_counts, generate
 from midgd.infer import Predictor
 from midgd.infer.predict import domain_score, in_units
 from midgd.metrics import auroc, log1p_cpm
 from midgd.nn import GaussianMixture
 from midgd.reference import Reference, load
+from midgd.reference.density import LatentDensity, Latents
 
 TARGETS = (
     *("hsa-mir-21", "hsa-mir-200c", "hsa-mir-142", "hsa-mir-143", "hsa-mir-10b", "hsa-mir-150", "hsa-mir-155"),

@@ -22,7 +22,7 @@ from train_reference import BUNDLED, HELD_OUT_CELLS, BothLevels, base_card
 from midgd.bench.cells import Kind
 from midgd.infer.predict import in_units
 from midgd.infer.uncertainty import TAIL_LEVELS, n_deviations, nearest_tail_level
-from midgd.metrics import per_feature_correlation
+from midgd.metrics import expressed, per_feature_correlation
 from midgd.reference import Reference, load
 from midgd.train import Mosaic
 from midgd.train.queries import profiles_at
@@ -99,7 +99,7 @@ class Data:
         self.kinship = kin(self.names, self.facts)
         counted = self.mosaic["mature"].present & self.pairs.split("train")
         #: above 1 CPM in more than 10 % of the training samples that counted mature miRNAs: these judge tissues
-        self.expressed = (np.expm1(self.mosaic["mature"].log_cpm[counted]) > 1).mean(0) > 0.1
+        self.expressed = expressed(self.mosaic["mature"].log_cpm[counted])
 
     def training(self, model: Reference, keep: np.ndarray, without: tuple[str, ...] = (), **allowed: object) -> Rows:
         """Samples and label pairs that a model was trained on."""
@@ -262,7 +262,7 @@ def never_measured(data: Data, folder: Path, split: str, tissue: pd.DataFrame) -
     total = load_both_levels()[1].sum(1)
     cpm = counts.div(total, axis=0) * 1e6
     train = data.pairs.obs.index[data.pairs.split("train")].intersection(cpm.index)
-    cpm = cpm.loc[:, (cpm.loc[train] > 1).mean() > 0.1]
+    cpm = cpm.loc[:, expressed(np.log1p(cpm.loc[train]))]
     judge = data.pairs.split(split) & data.pairs.obs.index.isin(cpm.index)
     truth = np.log1p(cpm.loc[data.pairs.obs.index[judge]]).to_numpy(np.float32)
     asked = describe(list(cpm), data.names, data.facts)

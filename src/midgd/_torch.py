@@ -65,7 +65,7 @@ def one_core_threads(n: int) -> Iterator[ThreadPoolExecutor]:
         try:
             yield pool
         finally:
-            # An error or Ctrl-C: what has not begun never will.
+            # After an error or Ctrl-C, tasks that wait in the queue are not begun.
             pool.shutdown(wait=True, cancel_futures=True)
 
 

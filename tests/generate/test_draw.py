@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from midgd.generate.density import Latents
 from midgd.generate.draw import draw_counts, generate
-from midgd.reference import Reference
+from midgd.nn import Decoder, DecoderSpec, GaussianMixture
+from midgd.reference import Reference, minimal_card
+from midgd.reference.density import Latents
 
 
 def test_counts_have_mean_and_variance_of_the_head(toy_generative: Reference) -> None:
@@ -17,8 +19,6 @@ def test_counts_have_mean_and_variance_of_the_head(toy_generative: Reference) ->
     counts = draw_counts(
         toy_generative.decoder, density, drawn, np.full(n, 5_000.0, np.float32), np.random.default_rng(0)
     ).toarray()
-    import torch
-
     mean = 5_000.0 * toy_generative.decoder.log_share(torch.from_numpy(z[:1]), "mrna").exp().detach().numpy()[0]
     np.testing.assert_allclose(counts.sum(1).mean(), 5_000.0, rtol=0.01)
     high = mean > 5.0
@@ -51,3 +51,34 @@ def test_without_a_density_latents_are_those_of_the_prior(toy_reference: Referen
     assert (drawn.kind == -1).all()
     np.testing.assert_allclose(drawn.latent.mean(0), prior.mean.detach().numpy(), atol=0.15)
     np.testing.assert_allclose(drawn.counts.sum(1).mean(), 100.0, rtol=0.02)
+
+
+def untrained(likelihood: str) -> Reference:
+    """300 genes of equal weight, inverse dispersion 2, a zero in four by inflation, and nothing but a prior."""
+    torch.manual_seed(0)
+    decoder = Decoder(DecoderSpec(3, 0, likelihoods={"mrna": likelihood}), {"mrna": 300, "mirna": 5})
+    head = decoder.head("mrna").requires_grad_(False)
+    parameters = dict(head.named_parameters())
+    parameters["weight"].zero_()
+    if "log_dispersion" in parameters:
+        parameters["log_dispersion"].fill_(np.log(2.0 - head.dispersion_floor))
+    if "zero_logit" in parameters:
+        parameters["zero_logit"].fill_(-np.log(3.0))
+    genes, mirnas = ([f"{word}{i}" for i in range(n)] for word, n in (("G", 300), ("hsa-mir-", 5)))
+    return Reference(minimal_card("untrained", genes, mirnas), decoder, GaussianMixture(2, 3).requires_grad_(False))
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "ratio", "zeros"),
+    [
+        ("poisson", 1.0, np.exp(-6.0)),
+        ("nb", 1.0 + 6.0 / 2.0, (2.0 / 8.0) ** 2),
+        # The others have a third more: mean 8, variance 8 + 64 / 2, in three of four.
+        ("zinb", (0.75 * (40.0 + 64.0) - 36.0) / 6.0, 0.25 + 0.75 * (2.0 / 10.0) ** 2),
+    ],
+)
+def test_samples_scatter_as_their_head_says(likelihood: str, ratio: float, zeros: float) -> None:
+    counts = untrained(likelihood).sample(500, depth=1_800.0, seed=2).X.toarray()
+    assert counts.mean() == pytest.approx(6.0, rel=0.01)
+    assert counts.var() / counts.mean() == pytest.approx(ratio, rel=0.03)
+    assert (counts == 0).mean() == pytest.approx(zeros, abs=0.005)

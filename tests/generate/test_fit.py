@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from midgd.generate.density import LatentDensity
 from midgd.generate.draw import draw_counts
 from midgd.generate.fit import fit_density
 from midgd.nn import Decoder, DecoderSpec
+from midgd.reference.density import LatentDensity
 from midgd.train import Modality
 
 N, D, G, M = 900, 4, 120, 30
@@ -84,3 +84,20 @@ def test_deviations_of_mirnas(world: tuple[Decoder, LatentDensity, LatentDensity
     everything = np.arange(M)
     exact, own = (density.deviation_covariance(everything) for density in (truth, found))
     np.testing.assert_allclose(own, 4.0 * exact, atol=0.2 * np.abs(4.0 * exact).max())
+
+
+def test_zeros_by_inflation_do_not_count_as_dispersion() -> None:
+    """A head with a dispersion gets that of the counts which are not zero by inflation; Poisson counts have none."""
+    rng, n, genes = np.random.default_rng(3), 600, 60
+    for likelihood, expected in (("zinb", 5.0), ("poisson", None)):
+        decoder = Decoder(DecoderSpec(2, 0, likelihoods={"mrna": likelihood}), {"mrna": genes, "mirna": 3})
+        head = decoder.requires_grad_(False).head("mrna")
+        head.weight.zero_()
+        if expected is not None:
+            head.zero_logit[:6], head.zero_logit[6:] = -np.log(3.0), -30.0
+        dispersion = None if expected is None else np.full((n, genes), expected)
+        share, library = np.full((n, genes), 1.0 / genes), np.full((n, 1), 30.0 * genes)
+        counts = Modality.from_mask(head.draw(share, library, rng, dispersion).astype(np.float32))
+        latents, one = rng.normal(size=(n, 2)).astype(np.float32), np.zeros(n, np.int64)
+        found = fit_density(decoder, latents, counts, one, one[:1], np.zeros((n, 3), np.float32)).dispersion
+        assert found is None if expected is None else found[:6].mean() == pytest.approx(expected, rel=0.2)

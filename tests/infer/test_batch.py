@@ -41,7 +41,7 @@ def test_entries_of_one_gene_add_up(posterior):
 
 def test_a_slot_forgets_its_former_row(posterior):
     held = batch(posterior, sparse.csr_matrix(COUNTS))
-    held.begin(torch.zeros(len(COUNTS), posterior.n_latent))
+    held.begin(torch.zeros(len(COUNTS), posterior.prior.n_latent))
     held.load(torch.tensor([1, 3]), slice(0, 2))
     held.load(torch.tensor([3, 1]), slice(4, 6))
     np.testing.assert_array_equal(held.counts[[3, 1]], COUNTS[4:6])
@@ -55,7 +55,7 @@ def test_preconditioner_is_the_inverse_information_of_each_depth_and_landmark(po
     kind = prior.means[1].detach() + 0.1
     curvatures = Curvatures(posterior, kind[None])
     held = Batch(posterior, curvatures, deep.astype(np.float32), 4)
-    vectors = torch.randn(4, posterior.n_latent, generator=torch.Generator().manual_seed(0))
+    vectors = torch.randn(4, posterior.prior.n_latent, generator=torch.Generator().manual_seed(0))
     starts = torch.stack([prior.means[2].detach(), prior.means[0].detach(), kind + 0.01, prior.means[2].detach()])
     held.begin(starts)
     held.load(torch.arange(4), slice(0, 4))
@@ -70,7 +70,7 @@ def test_preconditioner_is_the_inverse_information_of_each_depth_and_landmark(po
 def test_evaluation_is_the_posterior(posterior):
     held = batch(posterior, COUNTS[:4])
     list(held.blocks())
-    z = torch.randn(4, posterior.n_latent, generator=torch.Generator().manual_seed(0))
+    z = torch.randn(4, posterior.prior.n_latent, generator=torch.Generator().manual_seed(0))
     value, grad = held(z)
     x = torch.from_numpy(COUNTS[:4])
     expected = posterior(z, x, x.sum(1, keepdim=True))

@@ -35,9 +35,9 @@ def best_of_scipy(posterior: LogPosterior, counts: np.ndarray) -> optimize.Optim
 
     rng = np.random.default_rng(0)
     starts = [
-        np.zeros(posterior.n_latent),
+        np.zeros(posterior.prior.n_latent),
         *posterior.prior.means.double().numpy(),
-        rng.normal(size=posterior.n_latent),
+        rng.normal(size=posterior.prior.n_latent),
     ]
     options = {"ftol": 1e-14, "gtol": 1e-9, "maxiter": 2_000}
     found = [optimize.minimize(negative, z, jac=True, method="L-BFGS-B", options=options) for z in starts]

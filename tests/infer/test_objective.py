@@ -117,7 +117,7 @@ def test_log_share_is_that_of_the_decoder_over_the_genes_present():
     genes, z = torch.tensor([9, 1, 5]), torch.randn(3, D).double()
     posterior = LogPosterior(decoder, prior, genes)
     torch.testing.assert_close(posterior.log_share(z), decoder.log_share(z, "mrna", genes))
-    assert posterior.n_latent == D
+    assert posterior.prior.n_latent == D
 
 
 def test_curvature_is_the_expected_negative_hessian_of_a_linear_decoder():

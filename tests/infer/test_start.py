@@ -64,7 +64,7 @@ def test_encoder_is_the_start_and_not_the_end(posterior):
     n_features = posterior.prior.n_latent + 2 * posterior.prior.n_components + 2
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        useless = LatentEncoder(n_features, posterior.n_latent, 8).requires_grad_(False)
+        useless = LatentEncoder(n_features, posterior.prior.n_latent, 8).requires_grad_(False)
     at_once = LatentInference(posterior, InferenceOptions(max_steps=0), useless)
     start = torch.cat([at_once(row[None]).z for row in counts])
     _, batch, rows = loaded(posterior, counts)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import nbinom
 
 from midgd.nn import HEADS, NegativeBinomialHead, ZeroInflatedNegativeBinomialHead
-from midgd.nn.heads import negative_binomial_log_prob
+from midgd.nn.likelihoods import negative_binomial_log_prob
 
 COUNTS = np.array([0, 1, 2, 10, 1_000, 100_000, 100_000_000], float)
 MEANS = np.array([1e-6, 1e-3, 0.5, 1, 30, 1e4, 1e6])

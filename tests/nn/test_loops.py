@@ -12,7 +12,7 @@ from scipy import sparse
 from midgd.infer import profiles
 from midgd.infer.profiles import shown_by
 from midgd.nn import NegativeBinomialHead, ProfileReadout, ZeroInflatedNegativeBinomialHead, loops
-from midgd.nn.heads import Memory
+from midgd.nn.count_head import Memory
 from midgd.nn.loops import among, fill, loops_for
 
 N, G = 6, 2_500  # more genes than a block

@@ -105,8 +105,6 @@ def test_counts_of_a_poisson_gene_say_nothing_beyond_the_latent(reference, count
     predicted = Predictor(reference, GENES)(counts)
     assert (predicted.evidence == 0).all() and (predicted.weights[:, 0] == 0).all()
     head, share = reference.decoder.head("mrna"), torch.full((2, 3), 1 / 3)
-    mean = torch.tensor([[5.0, 1.0, 0.2]])
-    np.testing.assert_allclose(head.chance_of_zero(mean), np.exp(-mean), rtol=1e-6)
     x = torch.tensor([[9.0, 0.0, 0.0], [3.0, 3.0, 3.0]])
     expected = np.log([(36 + 9 + 9) / 9, 1e-9])
     np.testing.assert_allclose(misfit(head, share.log(), x, torch.arange(3)), expected, rtol=1e-5)
@@ -124,6 +122,21 @@ def test_it_is_saved_and_loaded(reference, counts, tmp_path):
     again = load(reference.save(tmp_path / "poisson"))
     found, expected = (Predictor(r, GENES)(counts).share for r in (again, reference))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_its_samples_scatter_as_it_says(reference):
+    """Variance over mean of the counts of new samples around their decoded means: 1, and 3 where the head says 3."""
+    for ratio in (1.0, 3.0):
+        head = reference.decoder.head("mrna")
+        head.variance_ratio = lambda mean, measured=None, ratio=ratio: torch.full_like(mean, ratio)
+        try:
+            drawn = reference.sample(200, depth=20_000.0, seed=1)
+        finally:
+            del head.variance_ratio
+        share = reference.decoder.log_share(torch.tensor(drawn.obsm["X_midgd"]), "mrna").exp().detach().numpy()
+        mean, counts = 20_000.0 * share, drawn.X.toarray()
+        some = mean > 5.0
+        assert np.square(counts - mean)[some].sum() / mean[some].sum() == pytest.approx(ratio, rel=0.03)
 
 
 def test_an_unknown_head_is_refused(reference, tmp_path):

@@ -39,7 +39,7 @@ def test_the_mirna_does_not_reach_the_latents(toy_reference, held_out, monkeypat
 
     class Watched(LatentInference):
         def __call__(self, counts):
-            seen.append((self.posterior.bias.shape[0], counts))
+            seen.append((self.posterior.head.n_features, counts))
             return super().__call__(counts)
 
     monkeypatch.setattr("midgd.train.validate.LatentInference", Watched)

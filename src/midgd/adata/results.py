@@ -26,7 +26,7 @@ NEAREST = ("nearest", "nearest_probability")
 
 
 class Details(dict[str, Any]):
-    """What goes with a DataFrame of miRNAs, in its ``attrs["midgd"]``: by name, so that any part of it finds its own.
+    """What goes with a DataFrame of miRNAs, in its ``attrs["midgd"]``, with the names of its rows.
 
     As a dictionary it holds which reference and parameters made the table, which is what a file of pandas keeps.
     pandas compares and deep-copies ``attrs`` at every turn: this compares by identity and is shared, not copied.

@@ -62,7 +62,7 @@ class Groups:
 
 def predict_rows(view: CountView, alignment: GeneAlignment, predictor: Predictor) -> Prediction:
     """Predictions of all rows."""
-    return Prediction.concatenate([part for _, _, part in stream(view, alignment, predictor)])
+    return Prediction.concatenate(list(stream(view, alignment, predictor)))
 
 
 def stream(
@@ -70,10 +70,14 @@ def stream(
     alignment: GeneAlignment,
     predictor: Predictor,
     *,
+    groups: Groups | None = None,
     batch_size: int | None = None,
     first: int = 0,
-) -> Iterator[tuple[int, int, Prediction]]:
-    """Predictions of consecutive rows ``start:stop``, from row ``first`` on, a chunk at a time."""
+) -> Iterator[Prediction]:
+    """Predictions of consecutive rows from row ``first`` on, a chunk at a time, or of the sums of groups of rows."""
+    if groups is not None:
+        yield _of_groups(view, alignment, predictor, groups, batch_size)
+        return
     n = view.matrix.shape[0]
     hidden = not settings.progress or n < PROGRESS_FROM
     with tqdm(total=n, initial=first, desc="infer_mirna", unit="cell", disable=hidden) as bar:
@@ -85,14 +89,13 @@ def stream(
             unfinished = ((max(start, first), stop, rows[max(first - start, 0) :]) for start, stop, rows in chunks)
             parts = ahead((start, stop, predictor(rows)) for start, stop, rows in unfinished if start < stop)
         for start, stop, part in parts:
-            yield start, stop, part
+            yield part
             bar.update(stop - start)
 
 
-def predict_groups(
-    view: CountView, alignment: GeneAlignment, predictor: Predictor, groups: Groups, *, batch_size: int | None = None
+def _of_groups(
+    view: CountView, alignment: GeneAlignment, predictor: Predictor, groups: Groups, batch_size: int | None
 ) -> Prediction:
-    """Predictions of the sums of groups of rows."""
     summed = np.zeros((len(groups.names), len(alignment.present)), np.float64)
     for start, stop, rows in ahead(_checked_chunks(view, alignment, batch_size)):
         summed += _sum_by_group(rows, groups.codes[start:stop], len(groups.names))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from midgd.metrics import adjusted_rand_index, per_feature_correlation, per_sample_correlation
 
 Floats = NDArray[np.floating[Any]]
-#: smallest group that is compared
+#: smallest group that is compared, or whose mean enters a fold difference
 MIN_GROUP = 3
 
 
@@ -38,7 +38,7 @@ def recovery(truth: Floats, predicted: Floats, obs: pd.DataFrame) -> float:
     Between -1 and 1.
     """
     centre = truth.mean(axis=0)
-    return _mean(per_sample_correlation(truth - centre, predicted - centre))
+    return mean_known(per_sample_correlation(truth - centre, predicted - centre))
 
 
 def clustering(truth: Floats, predicted: Floats, obs: pd.DataFrame) -> float:
@@ -85,7 +85,7 @@ def differential_expression(truth: Floats, predicted: Floats, obs: pd.DataFrame)
         if min(len(tumour), len(normal)) >= MIN_GROUP:
             t = np.stack([_welch(values[tumour], values[normal]) for values in (truth, predicted)], axis=1)
             agreement.append(per_feature_correlation(t[:, :1], t[:, 1:])[0])
-    return _mean(np.array(agreement))
+    return mean_known(np.array(agreement))
 
 
 def markers(truth: Floats, predicted: Floats, obs: pd.DataFrame, top: int = 20) -> float:
@@ -117,7 +117,7 @@ def markers(truth: Floats, predicted: Floats, obs: pd.DataFrame, top: int = 20) 
         ]
         if best[0]:
             shared.append(len(best[0] & best[1]) / len(best[0]))
-    return _mean(np.array(shared))
+    return mean_known(np.array(shared))
 
 
 def ordering(truth: Floats, predicted: Floats, obs: pd.DataFrame) -> float:
@@ -145,7 +145,7 @@ def ordering(truth: Floats, predicted: Floats, obs: pd.DataFrame) -> float:
         axis = truth[rows[np.argmax(fraction[rows])]] - truth[rows[np.argmin(fraction[rows])]]
         place = (predicted[rows] @ axis)[:, None]
         agreement.append(per_feature_correlation(fraction[rows][:, None], place)[0])
-    return _mean(np.array(agreement))
+    return mean_known(np.array(agreement))
 
 
 def annotation(truth: Floats, predicted: Floats, obs: pd.DataFrame, k: int = 5) -> float:
@@ -233,5 +233,16 @@ def _standard(values: Floats, centre: Floats) -> Floats:
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
-def _mean(values: Floats) -> float:
+def mean_known(values: Floats) -> float:
+    """Mean of the values that are not NaN; NaN if there are none.
+
+    Parameters
+    ----------
+    values
+        Any shape.
+
+    Returns
+    -------
+    The mean.
+    """
     return float("nan") if np.isnan(values).all() else float(np.nanmean(values))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from midgd.bench.downstream import answer
+from midgd.bench.downstream import MIN_GROUP, answer, mean_known
 from midgd.metrics import (
     bootstrap_values,
     fold_difference_correlation,
@@ -30,8 +30,6 @@ OVER_SAMPLES = (
     "fold_difference",
     "fold_difference_sample_type",
 )
-#: smallest group whose mean enters a fold difference
-MIN_GROUP = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,16 +99,16 @@ def _over_samples(truth: Floats, predicted: Floats, cohort: NDArray[Any], kind: 
     """Scores that compare samples with each other, means over miRNAs."""
     out = {}
     for method in ("spearman", "pearson"):
-        out[method] = _mean(per_feature_correlation(truth, predicted, method))
+        out[method] = mean_known(per_feature_correlation(truth, predicted, method))
         within = within_group_correlation(truth, predicted, cohort, method)
-        out[f"{method}_within_cohort"] = _mean(within)
+        out[f"{method}_within_cohort"] = mean_known(within)
     out["fold_difference"] = fold_difference_correlation(truth, predicted, cohort, MIN_GROUP)
     # Tumour against adjacent normal tissue, each cohort for itself.
     types = [
         fold_difference_correlation(truth[cohort == c], predicted[cohort == c], kind[cohort == c], MIN_GROUP)
         for c in np.unique(cohort)
     ]
-    out["fold_difference_sample_type"] = _mean(np.array(types))
+    out["fold_difference_sample_type"] = mean_known(np.array(types))
     return out
 
 
@@ -125,7 +123,3 @@ def _per_sample(
     for level, (lower, upper) in intervals.items():
         out[f"coverage_{100 * level:.0f}"] = np.mean((truth >= lower) & (truth <= upper), axis=1)
     return out
-
-
-def _mean(values: Floats) -> float:
-    return float("nan") if np.isnan(values).all() else float(np.nanmean(values))

@@ -22,14 +22,11 @@ from midgd.bench.scenarios import bulk
 from midgd.bench.study import Scenario, Study
 from midgd.bench.table import run
 from midgd.metrics import log1p_cpm
+from midgd.train.parts import CHOICES, Parts
 
 #: Part to its other names, see :class:`midgd.train.Parts`; the default stands in the first row of the table.
 GRID: dict[str, tuple[str, ...]] = {
-    "likelihood": ("zinb", "poisson"),
-    "prior": ("gaussian",),
-    "encoder": ("mlp",),
-    "readout": ("without_counts", "without_smoothing", "ridge", "none"),
-    "objective": ("map_downsampled", "balanced", "mrna"),
+    part: tuple(name for name in names if name != Parts().card[part]) for part, names in CHOICES.items()
 }
 #: Molecules of the samples that are asked; None is as sequenced.
 DEPTHS = (None, 10_000, 1_000)

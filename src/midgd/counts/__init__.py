@@ -1,4 +1,4 @@
-"""Where rows come from: reading, checking, one gate for AnnData and DataFrame."""
+"""Rows of counts: where AnnData and DataFrame have them, reading from any container, and whether they are counts."""
 
 from __future__ import annotations
 

@@ -30,6 +30,14 @@ _ACCIDENTS = 9
 _NORMALISED_ROWS, _WHOLE_SHARE = 3, 0.1
 # No sample has as many molecules; sums and squares of anything smaller are finite in single precision.
 _LARGEST = 1e15
+# Negative values are called centred if they are more than this part of all that are not 0. By hand, as all below.
+_CENTRED = 0.1
+# Rows of fractions add up to at most 1, but for rounding.
+_WHOLE = 1.001
+# Rows of a common depth: at least so many, of sums that differ by at most this part of their median.
+_LEAST_ROWS, _SAME_DEPTH = 3, 1e-3
+# Normalised values that were rounded differ more: more rows are needed, and a depth at which that is no accident.
+_ROUNDED_ROWS, _ROUNDED_DEPTH, _SAME_ROUNDED_DEPTH = 10, 1e3, 0.02
 _ERRORS = tuple(scale for scale in LOOKS if scale is not Scale.NORMALISED)
 
 
@@ -159,7 +167,7 @@ class CountCheck:
             matrix = sp.csr_matrix(chunk)
             row = first_row + _first_row(matrix, matrix.data < 0)
             # Centred values: negative ones are many, not an odd one out.
-            scaled = (matrix.data < 0).sum() > 0.1 * matrix.nnz
+            scaled = (matrix.data < 0).sum() > _CENTRED * matrix.nnz
             self._fail(
                 f"has negative values, first in {self._name(row)} (smallest {smallest:.3g})"
                 + ("; it looks scaled (z-scores), centred, regressed or made of residuals" if scaled else ""),
@@ -222,7 +230,7 @@ class CountCheck:
         self._refuse_mixture()
         self._refuse_half_normalised()
         sums = np.asarray(self._sums)
-        if not self._judged and self._any_fractional and self._largest <= 1 and sums.max(initial=0) <= 1.001:
+        if not self._judged and self._any_fractional and self._largest <= 1 and sums.max(initial=0) <= _WHOLE:
             self._first[Scale.FRACTIONS] = 0
         if wrong := [scale for scale in _ERRORS if scale in self._first]:
             return min(wrong, key=self._first.__getitem__)
@@ -244,11 +252,16 @@ class CountCheck:
         whole = float(np.median(sums)) if n else 0.0
         spread = float(np.ptp(sums)) if n else 0.0
         lost = "the depth of each cell is lost. Raw counts are better where you have them"
-        if self._any_fractional and n > 2 and spread <= 1e-3 * whole:
+        if self._any_fractional and n >= _LEAST_ROWS and spread <= _SAME_DEPTH * whole:
             self._warn(
                 "depth", f"every row of {self.where} sums to about {whole:.6g}: the values are normalised and {lost}"
             )
-        elif not self._any_fractional and n >= 10 and whole >= 1e3 and 0 < spread <= 0.02 * whole:
+        elif (
+            not self._any_fractional
+            and n >= _ROUNDED_ROWS
+            and whole >= _ROUNDED_DEPTH
+            and 0 < spread <= _SAME_ROUNDED_DEPTH * whole
+        ):
             self._warn(
                 "depth",
                 f"every row of {self.where} sums to nearly the same, about {whole:.6g}: the values look normalised and "

@@ -15,7 +15,8 @@ from midgd.settings import logger
 
 Chunk: TypeAlias = "NDArray[Any] | sp.csr_matrix"
 
-# A matrix stored by columns is read once for every block of rows; more passes than this and memory gives way instead.
+# A matrix stored by columns is read once for every block of rows, at most so often: then blocks are larger than the
+# memory budget. Chosen by hand.
 MAX_PASSES = 16
 
 
@@ -75,30 +76,37 @@ class RowSource:
     def __iter__(self) -> Iterator[tuple[int, int, Chunk]]:
         """Yield ``(start, stop, chunk)``; ``chunk`` holds rows ``start:stop`` as ndarray or ``csr_matrix``."""
         start = 0
-        for chunk in _recut(self._blocks(), self.batch_size):
+        for chunk in self._chunks():
             yield start, start + chunk.shape[0], chunk
             start += chunk.shape[0]
 
     def _rows_in_budget(self, itemsize: int) -> int:
         return max(1, self.memory_budget // (itemsize * max(1, self.shape[1])))
 
-    def _blocks(self) -> Iterator[Chunk]:
-        """Consecutive rows in blocks of the size that suits the storage."""
-        matrix, n = self.matrix, self.shape[0]
+    def _chunks(self) -> Iterator[Chunk]:
+        """Rows that are in memory, and blocks of others, in chunks of the batch size."""
+        matrix, starts = self.matrix, range(0, self.shape[0], self.batch_size)
         if sp.issparse(matrix):
             matrix = computable(matrix)
-        if isinstance(matrix, CSCDataset) or (sp.issparse(matrix) and matrix.format == "csc"):
+            if matrix.format == "csc":
+                yield from _recut(_csc_blocks(matrix, self.memory_budget), self.batch_size)
+                return
+            matrix = as_chunk(matrix)
+        if isinstance(matrix, pd.DataFrame):
+            yield from (_frame_values(matrix.iloc[a : a + self.batch_size]) for a in starts)
+        elif isinstance(matrix, np.ndarray) or sp.issparse(matrix):
+            yield from (as_chunk(matrix[a : a + self.batch_size]) for a in starts)
+        else:
+            yield from _recut(self._stored_blocks(), self.batch_size)
+
+    def _stored_blocks(self) -> Iterator[Chunk]:
+        """Consecutive rows of what is not in memory, in blocks of the size that suits the storage."""
+        matrix, n = self.matrix, self.shape[0]
+        if isinstance(matrix, CSCDataset):
             yield from _csc_blocks(matrix, self.memory_budget)
         elif is_dask(matrix):
             for a, b in _spans(np.cumsum(matrix.chunks[0]), self._rows_in_budget(matrix.dtype.itemsize)):
                 yield as_chunk(matrix[a:b].compute())
-        elif isinstance(matrix, pd.DataFrame):
-            for a in range(0, n, self.batch_size):
-                yield _frame_values(matrix.iloc[a : a + self.batch_size])
-        elif isinstance(matrix, np.ndarray) or sp.issparse(matrix):
-            rows = as_chunk(matrix) if sp.issparse(matrix) else np.asanyarray(matrix)
-            for a in range(0, n, self.batch_size):
-                yield as_chunk(rows[a : a + self.batch_size])
         else:
             size = self._stored_rows()
             for a in range(0, n, size):

@@ -1,4 +1,4 @@
-"""The one gate through which counts and their names come in."""
+"""Where an AnnData or a DataFrame has its counts, and the names of rows and columns."""
 
 from __future__ import annotations
 

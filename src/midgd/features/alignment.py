@@ -14,11 +14,9 @@ from numpy.typing import NDArray
 
 from midgd.features.annotation import ColumnAnnotation
 from midgd.features.columns import TITLE_CASE, UNKNOWN, ChosenColumns, choose_columns
-from midgd.features.genes import HUMAN_GENE_ID, GeneVocabulary, clean_names
+from midgd.features.genes import FOREIGN_ID, HUMAN_GENE_ID, GeneVocabulary, clean_names
 from midgd.features.report import GeneReport, examples, examples_by_reason
 
-# ENSMUSG, ENSRNOG, ENSDARG, ...; fly and worm. Human ids have no species letters.
-_FOREIGN_ID = re.compile(r"ENS[A-Z]{3,4}[GTP]\d{5}|FBgn\d|WBGene\d")
 _HUMAN_TRANSCRIPT = re.compile(r"ENS[TP]\d{11}")
 _TWO_LETTERS = re.compile(r"[A-Za-z].*[A-Za-z]")
 _ORTHOLOGS = (
@@ -189,7 +187,7 @@ def _hint(unmatched: list[str]) -> str:
     def most(pattern: re.Pattern[str]) -> bool:
         return 2 * sum(pattern.match(name) is not None for name in unmatched) > len(unmatched)
 
-    if most(_FOREIGN_ID):
+    if most(FOREIGN_ID):
         return f"These are gene ids of another species; {_ORTHOLOGS}"
     if most(_HUMAN_TRANSCRIPT):
         return "These are transcripts or proteins: sum the counts to genes first"

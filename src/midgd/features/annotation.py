@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from midgd.features.genes import HUMAN_GENE_ID, clean_names
+from midgd.features.genes import FOREIGN_ID, HUMAN_GENE_ID, clean_names
 
 # Columns of var, by their letters alone: feature_types (scanpy), feature_type, modality (scvi-tools), ...
 _KIND_COLUMNS = ("featuretypes", "featuretype", "modality", "modalities", "featureclass")
@@ -38,7 +38,6 @@ _OTHER_GENOME = re.compile(
     r"ncbitaxon:(?!9606$)|ercc|spike|sars|virus|10090)",
     re.IGNORECASE,
 )
-_FOREIGN_ID = re.compile(r"ENS[A-Z]{3,4}G\d{11}")
 
 
 @dataclass(frozen=True)
@@ -159,7 +158,7 @@ def _all_foreign(values: list[str]) -> bool:
 
 
 def _foreign_ids(values: list[str]) -> bool:
-    return 2 * sum(_FOREIGN_ID.match(value) is not None for value in values) > len(values)
+    return 2 * sum(FOREIGN_ID.match(value) is not None for value in values) > len(values)
 
 
 def _names_kinds(values: list[str]) -> bool:

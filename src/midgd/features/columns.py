@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from midgd.features.annotation import ColumnAnnotation
 from midgd.features.blocks import block_of_repeats
-from midgd.features.genes import HUMAN_GENE_ID, Form, GeneVocabulary
+from midgd.features.genes import FOREIGN_ID, HUMAN_GENE_ID, Form, GeneVocabulary
 
 #: Rows of htseq-count and of STAR's ReadsPerGene that sum up reads of no gene.
 READ_SUMMARY = re.compile(r"__\w+|N_(?:unmapped|multimapping|noFeature|ambiguous)")
@@ -46,7 +46,7 @@ _KINDS_OF_UNKNOWN = (
         OTHER_SPECIES,
         re.compile(r"(mm\d+|GRC[mz]\d+|mouse|mus_musculus|rn\d(?=_)|rat|mRatBN\S*|danRer\d+)[_\-.: ]+\S", re.I),
     ),
-    (OTHER_SPECIES, re.compile(r"ENS(?!G\d|T\d|P\d)[A-Z]{3,6}[GTP]\d{5}|FBgn\d|WBGene\d")),
+    (OTHER_SPECIES, FOREIGN_ID),
     (
         CONTROL,
         re.compile(r"neg(ative)?[-_ .]?(con|prb|pr)|blank[-_. ]?\d|unassigned|deprecated|intergenic", re.IGNORECASE),

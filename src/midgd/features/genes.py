@@ -14,6 +14,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 HUMAN_GENE_ID = re.compile(r"ENSG\d{11}")
+# Of genes, transcripts and proteins of other species: ENSMUSG, ENSRNOT, ENSDARP; fly and worm. Human ids have no
+# letters of a species.
+FOREIGN_ID = re.compile(r"ENS[A-Z]{3,6}[GTP]\d{5}|FBgn\d|WBGene\d")
 # The id with what GENCODE and R hang on to it: ".14", ".20_PAR_Y".
 _ID_AND_VERSION = re.compile(r"ENSG\d{11}(\.\d+)?([_.]PAR_Y)?", re.IGNORECASE)
 # What pipelines set before a gene name: the genome (Cell Ranger's GRCh38_CD3E or GRCh38______CD3E, in Seurat

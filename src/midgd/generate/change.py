@@ -22,8 +22,8 @@ from torch import Tensor
 
 from midgd._torch import apart
 from midgd.generate.answer import Answers
-from midgd.generate.density import LatentDensity
 from midgd.nn.readout import Weights
+from midgd.reference.density import LatentDensity
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]

@@ -13,8 +13,8 @@ from scipy import sparse
 from midgd._torch import apart
 from midgd.generate.answer import Answers
 from midgd.generate.change import smallest_change
-from midgd.generate.density import LatentDensity, Latents
-from midgd.nn import Decoder, NegativeBinomialHead
+from midgd.nn import Decoder
+from midgd.reference.density import LatentDensity, Latents
 from midgd.reference.reference import Reference
 
 Floats = NDArray[np.float32]
@@ -65,12 +65,11 @@ def density_of(reference: Reference) -> LatentDensity:
     """
     if reference.density is not None:
         return reference.density
-    prior, head = reference.prior, reference.decoder.head("mrna")
+    prior = reference.prior
     weight = torch.softmax(prior.weight_logits, 0)
     n = len(weight)
     sd = (weight @ prior.precision.reciprocal()).sqrt().cpu().numpy()
     known = None if reference.calibration is None else reference.calibration.sd[-1]
-    dispersion = head.dispersion if isinstance(head, NegativeBinomialHead) else torch.full((head.n_features,), 10.0)
     return LatentDensity(
         mean=prior.means.detach().cpu().numpy(),
         weight=weight.detach().cpu().numpy(),
@@ -80,7 +79,6 @@ def density_of(reference: Reference) -> LatentDensity:
         direction=np.zeros((0, len(sd)), np.float32),
         direction_of=np.zeros(0, np.int64),
         oddness=np.ones((1, 2), np.float32),
-        dispersion=dispersion.detach().cpu().numpy(),
         log_depth=np.tile(np.array([np.log(USUAL_DEPTH), 0.0], np.float32), (n, 1)),
         mirna_factors=np.zeros((0, reference.n_outputs), np.float32),
         mirna_sd=np.zeros(reference.n_outputs, np.float32) if known is None else known[: reference.n_outputs],
@@ -150,7 +148,7 @@ def _from_prior(reference: Reference, n: int, rng: np.random.Generator) -> Laten
 def draw_counts(
     decoder: Decoder, density: LatentDensity, drawn: Latents, depths: Floats, rng: np.random.Generator
 ) -> sparse.csr_matrix:
-    """Draw counts of all genes: a Gamma rate around the decoded mean, and Poisson counts of it.
+    """Draw counts of all genes as the head says, with the dispersions of the density if it has them.
 
     Parameters
     ----------
@@ -169,13 +167,13 @@ def draw_counts(
     -------
     (n, G) float32.
     """
-    parts = []
+    head, parts = decoder.head("mrna"), []
     for first in range(0, len(depths), ROWS):
         rows = slice(first, first + ROWS)
         share = decoder.log_share(torch.from_numpy(drawn.latent[rows]), "mrna").exp().numpy()
-        shape = np.maximum(density.dispersion / drawn.noise[rows, None], LEAST_DISPERSION)
-        rate = share * rng.standard_gamma(shape) / shape
-        # Rates of one sample scatter, its depth does not: what is asked for is what comes.
-        rate *= depths[rows, None] / rate.sum(1, keepdims=True)
-        parts.append(sparse.csr_matrix(rng.poisson(rate).astype(np.float32)))
+        dispersion = density.dispersion
+        if dispersion is not None:
+            dispersion = np.maximum(dispersion / drawn.noise[rows, None], LEAST_DISPERSION)
+        counts = head.draw(share, depths[rows, None], rng, dispersion)
+        parts.append(sparse.csr_matrix(counts.astype(np.float32)))
     return sparse.vstack(parts, format="csr")

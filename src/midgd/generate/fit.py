@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import gammaln, polygamma
+from scipy.special import polygamma
 
-from midgd.generate.density import LatentDensity
-from midgd.nn import Decoder
+from midgd.nn import Decoder, NegativeBinomialHead
+from midgd.reference.density import LatentDensity
 from midgd.train.mosaic import Modality
 
 Floats = NDArray[np.float32]
@@ -95,7 +95,7 @@ def fit_density(
         direction=spread.direction.astype(np.float32),
         direction_of=spread.direction_of,
         oddness=_levels(odd),
-        dispersion=dispersion.astype(np.float32),
+        dispersion=None if dispersion is None else dispersion.astype(np.float32),
         log_depth=_depths(decoder, latents, counts, components, size),
         mirna_factors=factors,
         mirna_sd=sd,
@@ -154,13 +154,19 @@ def _means(decoder: Decoder, latents: Floats, counts: Modality) -> tuple[Floats,
     return mean, part
 
 
-def _dispersion(decoder: Decoder, latents: Floats, counts: Modality) -> tuple[Exact, Exact]:
-    """Maximum likelihood inverse dispersion of each gene, and by what factor the noise of each sample exceeds it."""
+def _dispersion(decoder: Decoder, latents: Floats, counts: Modality) -> tuple[Exact | None, Exact]:
+    """Maximum likelihood inverse dispersion of each gene, and by what factor the noise of each sample exceeds it.
+
+    A head without a dispersion says itself how counts scatter: None, and factors of 1.
+    """
+    head = decoder.head("mrna")
+    if not isinstance(head, NegativeBinomialHead):
+        return None, np.ones(len(latents))
     mean, measured = _means(decoder, latents, counts)[0], counts.measured
     x, m = (np.where(measured, values, 0.0).astype(np.float32) for values in (counts.counts, mean))
     m = np.maximum(m, 1e-6) * measured
     dispersion = np.concatenate(
-        [_most_likely(x[:, part], m[:, part]) for part in np.array_split(np.arange(x.shape[1]), x.shape[1] // 500 + 1)]
+        [_most_likely(head, x, m, genes) for genes in np.array_split(np.arange(x.shape[1]), x.shape[1] // 500 + 1)]
     )
     # On logs, of which no gene has far more than others: the variance of a log Gamma rate, and that of the counts.
     expected = polygamma(1, dispersion) + 1.0 / np.maximum(m, 0.5)
@@ -170,15 +176,16 @@ def _dispersion(decoder: Decoder, latents: Floats, counts: Modality) -> tuple[Ex
     return dispersion, np.maximum(excess, 1e-3)
 
 
-def _most_likely(x: Floats, m: Floats) -> Exact:
-    """Inverse dispersion of the highest likelihood by column, by a parabola through the best of a grid."""
-    likelihood = np.empty((len(GRID), x.shape[1]))
-    seen = m > 0
+def _most_likely(head: NegativeBinomialHead, x: Floats, m: Floats, genes: Indices) -> Exact:
+    """Inverse dispersion of the highest likelihood of some genes, by a parabola through the best of a grid."""
+    counts, mean, measured = torch.from_numpy(x[:, genes]).double(), m[:, genes], torch.from_numpy(genes)
+    log_mean = torch.from_numpy(np.log(np.maximum(mean, 1e-30))).double()
+    likelihood = np.empty((len(GRID), len(genes)))
     for i, r in enumerate(GRID):
-        value = gammaln(x + r) - gammaln(r) - (x + r) * np.log1p(m / r) - x * np.log(r)
-        likelihood[i] = np.where(seen, value, 0.0).sum(0)
+        value = head.log_prob(counts, log_mean, measured, torch.full((len(genes),), r).double())
+        likelihood[i] = np.where(mean > 0, value.numpy(), 0.0).sum(0)
     best = np.clip(likelihood.argmax(0), 1, len(GRID) - 2)
-    low, middle, high = (likelihood[best + i, np.arange(x.shape[1])] for i in (-1, 0, 1))
+    low, middle, high = (likelihood[best + i, np.arange(len(genes))] for i in (-1, 0, 1))
     bend = low - 2.0 * middle + high
     shift = np.clip(np.where(bend < 0, 0.5 * (low - high) / np.minimum(bend, -1e-9), 0.0), -1.0, 1.0)
     return np.exp(np.log(GRID[best]) + shift * np.log(GRID[1] / GRID[0]))

@@ -81,7 +81,7 @@ class Batch:
 
     def __init__(self, posterior: LogPosterior, curvatures: Curvatures, counts: Counts, n_slots: int) -> None:
         self.posterior, self.curvatures, self.source, self.n_slots = posterior, curvatures, _merged(counts), n_slots
-        like = posterior.bias
+        like = posterior.head.bias
         self.noise = NOISE[like.dtype]
         self.counts = like.new_zeros(n_slots, len(like))
         self.library = like.new_zeros(n_slots, 1)
@@ -101,7 +101,7 @@ class Batch:
     @cached_property
     def inverses(self) -> Tensor:
         """Inverse information of every slot, (n_slots, d, d)."""
-        d = self.posterior.n_latent
+        d = self.posterior.prior.n_latent
         return self.library.new_zeros(self.n_slots, d, d)
 
     def begin(self, start: Tensor) -> None:

@@ -81,7 +81,7 @@ class LatentInference:
         landmarks: Tensor | None = None,
     ) -> None:
         self.posterior, self.options = posterior, options or InferenceOptions()
-        self.device = posterior.bias.device
+        self.device = posterior.head.bias.device
         self.encoder = encoder
         self.curvatures = Curvatures(posterior, landmarks)
 

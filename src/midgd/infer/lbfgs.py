@@ -16,9 +16,9 @@ from torch import Tensor
 
 # Part of the expected gain that a step must bring (Nocedal & Wright 2006, Numerical Optimization, section 3.1).
 ARMIJO = 1e-4
-# A step that brings less is tried again at this part of its length.
+# A step that brings less is tried again at this part of its length. Chosen by hand.
 SHRINK = 0.35
-# Shortest part of a step that is tried: below it the row has ended.
+# Shortest part of a step that is tried: below it the row has ended. Chosen by hand.
 MIN_STEP = 1e-4
 # Earlier steps that are remembered; Nocedal & Wright 2006, section 7.2, advise 3 to 20.
 MEMORY = 6
@@ -109,15 +109,15 @@ def maximise(problems: Problems, start: Tensor, *, tolerance: float, max_steps: 
     slots = _Slots(problems.n_slots, start)
     n_begun = 0
     while True:
-        idle = slots.idle()[: n - n_begun]
+        idle = torch.nonzero(slots.row < 0)[: n - n_begun, 0]
         if len(idle):
             rows = slice(n_begun, n_begun + len(idle))
             problems.load(idle, rows)
             slots.enter(idle, rows, start[rows])
             n_begun = rows.stop
-        if not slots.busy.any():
+        if (slots.row < 0).all():
             return optimum
-        slots.advance(problems, *problems(slots.trial()))
+        slots.advance(problems)
         slots.leave(optimum, tolerance, max_steps, smooth)
 
 
@@ -126,7 +126,7 @@ class _Slots:
 
     def __init__(self, n_slots: int, like: Tensor) -> None:
         n, d = n_slots, like.shape[1]
-        self.row = torch.full((n,), -1, device=like.device)
+        self.row = torch.full((n,), -1, device=like.device)  # that each slot works on; -1 for none
         self.z, self.grad, self.direction = (like.new_zeros(n, d) for _ in range(3))
         self.value, self.step = like.new_zeros(n), like.new_ones(n)
         self.n_evaluations = torch.zeros(n, dtype=torch.long, device=like.device)
@@ -134,29 +134,20 @@ class _Slots:
         self.ds, self.dg = like.new_zeros(MEMORY, n, d), like.new_zeros(MEMORY, n, d)
         self.weight = like.new_zeros(MEMORY, n)
 
-    @property
-    def busy(self) -> Tensor:
-        return self.row >= 0
-
-    def idle(self) -> Tensor:
-        return torch.nonzero(self.row < 0)[:, 0]
-
     def enter(self, slots: Tensor, rows: slice, z: Tensor) -> None:
         self.row[slots] = torch.arange(rows.start, rows.stop, device=slots.device)
         self.z[slots], self.direction[slots], self.step[slots] = z, 0.0, 1.0
         self.n_evaluations[slots], self.weight[:, slots] = 0, 0.0
 
-    def trial(self) -> Tensor:
-        return self.z + self.step[:, None] * self.direction
-
-    def advance(self, problems: Problems, value: Tensor, grad: Tensor) -> None:
-        """Take the trial point where it is good enough, shorten the step elsewhere."""
+    def advance(self, problems: Problems) -> None:
+        """Try a step, take it where the value there is good enough, and shorten it elsewhere."""
+        ds = self.step[:, None] * self.direction
+        value, grad = problems(self.z + ds)
         first = self.n_evaluations == 0
         self.n_evaluations += 1
         slope = (self.grad * self.direction).sum(1)
         enough = self.value + ARMIJO * self.step * slope - problems.noise * self.value.abs()
         taken = first | (value >= enough)
-        ds = self.step[:, None] * self.direction
         self._remember(taken & ~first, ds, self.grad - grad)
         self.z = torch.where(taken[:, None], self.z + ds, self.z)
         self.grad = torch.where(taken[:, None], grad, self.grad)
@@ -177,7 +168,7 @@ class _Slots:
         gain = 0.5 * (self.grad * self.direction).sum(1)
         small = gain < tolerance
         over = small | (self.step < MIN_STEP) | (self.n_evaluations > max_steps)
-        done = torch.nonzero(over & self.busy)[:, 0]
+        done = torch.nonzero(over & (self.row >= 0))[:, 0]
         rows = self.row[done]
         last = torch.where(small & smooth, self.step, 0.0)[done]
         optimum.z[rows] = self.z[done] + last[:, None] * self.direction[done]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from midgd.nn import Decoder, GaussianMixture
-from midgd.nn.heads import Memory
+from midgd.nn.count_head import Memory
 from midgd.nn.loops import loops_for
 
 
@@ -63,35 +63,6 @@ class LogPosterior:
         exact.loops = None
         return exact
 
-    @property
-    def n_genes(self) -> int:
-        """Number of genes present."""
-        return self.head.n_features
-
-    @property
-    def bias(self) -> Tensor:
-        """Logits of the shares at features of 0, (G,): their type and device are those of an evaluation."""
-        return self.head.bias
-
-    @property
-    def n_latent(self) -> int:
-        """Dimension of the latent."""
-        return self.prior.n_latent
-
-    def features(self, z: Tensor) -> Tensor:
-        """Decoder features of latents, (n, n_features).
-
-        Parameters
-        ----------
-        z
-            (n, d) latents.
-
-        Returns
-        -------
-        (n, n_features).
-        """
-        return self.decoder(z)
-
     def log_share(self, z: Tensor) -> Tensor:
         """Log shares over the genes present, (n, G).
 
@@ -104,7 +75,7 @@ class LogPosterior:
         -------
         (n, G) natural logs of shares, which add up to 1.
         """
-        return self.head.log_share(self.features(z))
+        return self.head.log_share(self.decoder(z))
 
     def workspace(self, n: int, n_genes: int | None = None) -> Workspace:
         """Room for evaluations of n rows.
@@ -120,7 +91,7 @@ class LogPosterior:
         -------
         Memory that evaluations use again and again.
         """
-        share, one, other = (self.bias.new_empty(n, n_genes or self.n_genes) for _ in range(3))
+        share, one, other = (self.head.bias.new_empty(n, n_genes or self.head.n_features) for _ in range(3))
         return Workspace(share, Memory(one, other))
 
     def __call__(
@@ -130,8 +101,8 @@ class LogPosterior:
         work = work or self.workspace(len(z))
         with torch.enable_grad():
             leaf = z.detach().requires_grad_(True)
-            features = self.features(leaf)
-        logits = torch.addmm(self.bias, features.detach(), self.head.weight, out=work.share)
+            features = self.decoder(leaf)
+        logits = torch.addmm(self.head.bias, features.detach(), self.head.weight, out=work.share)
         if self.loops is not None:
             value, score = self.loops.log_likelihood(logits, counts, library)
         else:
@@ -157,7 +128,7 @@ class LogPosterior:
         """
         slopes = self.head.weight  # of the logits by the features
         if self.decoder.spec.n_hidden:
-            slopes = torch.autograd.functional.jacobian(lambda z: self.features(z[None])[0], z).T @ slopes
+            slopes = torch.autograd.functional.jacobian(lambda z: self.decoder(z[None])[0], z).T @ slopes
         log_share = self.log_share(z[None])[0].detach()
         return slopes - (slopes @ log_share.exp())[:, None], log_share
 

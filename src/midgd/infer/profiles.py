@@ -18,7 +18,7 @@ from torch import Tensor
 
 from midgd.infer.domain import misfit, surprise
 from midgd.nn import CountHead
-from midgd.nn.heads import Memory
+from midgd.nn.count_head import Memory
 from midgd.nn.loops import loops_for
 from midgd.nn.readout import MILLION, THOUSAND, Profiles
 

@@ -36,7 +36,7 @@ class Starts:
         self.direction, self.share = direction.T.contiguous(), log_share.exp()
         self.prior_grad = prior.log_prob_and_grad(self.centre[None])[1].detach()
         self.component_log_share = posterior.log_share(self.means).detach().T.contiguous()
-        self.log_n_genes = math.log(len(posterior.bias))
+        self.log_n_genes = math.log(posterior.head.n_features)
 
     def __call__(self, batch: Batch) -> Tensor:
         """Latents, (n_slots, d)."""

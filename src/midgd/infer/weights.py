@@ -7,11 +7,12 @@ from torch import Tensor
 
 from midgd.nn.readout import Weights
 
-# Molecules at which the map from counts has half of its highest weight, which is half of the shallow answer.
+# Molecules at which the map from counts has half of its highest weight. Chosen by hand.
 HALF_WEIGHT = 1e3
-# Highest weight of the map from counts: it and the map from the denoised profile then count alike.
+# Highest weight of the map from counts: it and the map from the denoised profile then count alike. Measured at 10,000
+# counts: the mean of both was better than either (docs/lab_notebook.md, "Map from counts").
 MAX_COUNTS = 0.5
-# How far beyond the core a query must go to be treated as having all genes.
+# How far beyond the core a query must go to be treated as having all genes. Chosen by hand.
 ENOUGH_OTHERS = 0.5
 # Answers from all genes and from core genes then count alike: their mean was better than either.
 MAX_ALL_GENES = 0.5

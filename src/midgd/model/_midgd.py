@@ -47,8 +47,9 @@ class MIDGD(QueryableModel):
     n_components
         Number of components of the prior.
     likelihoods
-        ``"nb"``, ``"zinb"`` or ``"poisson"``; ``{"mrna": ..., "mirna": ...}`` chooses for each modality. With a Poisson
-        likelihood of mRNA there are no standard deviations and no out-of-domain scores.
+        A name in :data:`midgd.nn.HEADS`, such as ``"nb"`` (negative binomial) or ``"poisson"``; ``{"mrna": ...,
+        "mirna": ...}`` chooses for each modality. With a Poisson likelihood of mRNA there are no standard deviations
+        and no out-of-domain scores.
     readout
         ``"ridges"``, ``"without_counts"``, ``"without_smoothing"``, ``"ridge"``, or ``"none"``: miRNA as decoded from
         the latent, less accurate; see :class:`~midgd.train.Parts`. True and False stand for the first and the last.

@@ -16,7 +16,7 @@ f32, i32 = np.float32, np.int32
 
 # Sums may be reordered, and infinities left out of account: all inputs are finite.
 SUMS = frozenset({"contract", "reassoc", "nsz", "arcp", "nnan"})
-# Single values may not: log1p lives on the order of its operations.
+# Operations on single values may not be reordered: `log1p` is exact only in the order in which it is written.
 VALUES = frozenset({"contract", "nsz", "arcp"})
 
 LEAST_EXPONENT = f32(-87.0)  # e to the power of it is 1e-38, the smallest normal number

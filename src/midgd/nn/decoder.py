@@ -9,7 +9,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from midgd.nn.heads import HEADS, CountHead
+from midgd.nn.count_head import CountHead
+from midgd.nn.heads import HEADS
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class DecoderSpec:
     skip
         Whether the heads also see the latent itself (the paper's decoder does not).
     likelihoods
-        Modality to ``"nb"``, ``"zinb"`` or ``"poisson"``.
+        Modality to a name in :data:`midgd.nn.HEADS`; ``"nb"``, negative binomial, where it is not named.
     dispersion_floor
         See :class:`~midgd.nn.CountHead`.
     activation

@@ -9,7 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-# Standard deviations to which features are cut off: a query unlike all training samples must not lead far away.
+# Standard deviations at which features are cut off: the start for a query that is unlike all training samples stays
+# near their latents. Chosen by hand.
 LIMIT = 6.0
 
 

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
-from midgd.nn.heads import CountHead, Memory, NegativeBinomialHead
+from midgd.nn.count_head import CountHead, Memory
+from midgd.nn.heads import NegativeBinomialHead
 
 
 class Sums(NamedTuple):

@@ -26,6 +26,10 @@ class GaussianMixture(nn.Module):
         Softball prior of the means: flat inside a ball of this radius, with a soft edge.
     typical_sd
         The Gaussian prior of every :math:`-\log\sigma^2` is centred at :math:`-2\log` of this value, with sd 1.
+
+    Notes
+    -----
+    The defaults of radius, sharpness and typical standard deviation are chosen by hand.
     """
 
     def __init__(

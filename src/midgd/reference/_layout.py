@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from midgd._text import shown
-from midgd.generate.density import LatentDensity
 from midgd.nn import Decoder, DecoderSpec, GaussianMixture, KindExperts, LatentEncoder, ProfileReadout
 from midgd.reference.arms import Arms
+from midgd.reference.density import LatentDensity
 from midgd.reference.reference import N_TAILS, N_WIDENING, Calibration, Card, Reference
 from midgd.zeroshot.maps import ZeroShotMaps
 
@@ -285,12 +285,14 @@ def _check_density(reference: Reference, n_genes: int, n_outputs: int) -> None:
     density = reference.density
     if density is None:
         return
-    sizes = {"latents": density.mean.shape[1], "genes": len(density.dispersion), "outputs": len(density.mirna_sd)}
+    n_dispersions = n_genes if density.dispersion is None else len(density.dispersion)
+    sizes = {"latents": density.mean.shape[1], "genes": n_dispersions, "outputs": len(density.mirna_sd)}
     wanted = {"latents": reference.prior.n_latent, "genes": n_genes, "outputs": n_outputs}
     if sizes != wanted or not len(density.mean) or not len(density.oddness):
         raise ValueError(f"the density has the sizes {sizes}, by the card {wanted}, or no components")
     for name in ("weight", "scale", "oddness", "dispersion"):
-        if not (getattr(density, name) > 0).all():
+        values = getattr(density, name)
+        if values is not None and not (values > 0).all():
             raise ValueError(f"density.{name} must be positive")
     if not (np.diag(density.within) > 0).all() or np.triu(density.within, 1).any():
         raise ValueError("density.within must be a lower triangle with a positive diagonal")

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from midgd.features import GeneVocabulary, MirnaVocabulary
-from midgd.generate.density import LatentDensity
 from midgd.nn import Decoder, GaussianMixture, KindExperts, LatentEncoder, ProfileReadout
 from midgd.reference.arms import Arms
+from midgd.reference.density import LatentDensity
 from midgd.zeroshot.maps import ZeroShotMaps
 
 if TYPE_CHECKING:

@@ -45,14 +45,14 @@ def load(reference: str | Path | Reference = "default", *, sha256: str | None = 
     --------
     >>> midgd.reference.load().card["citations"]  # doctest: +SKIP
     """
+    if sha256 is None and isinstance(reference, Reference):
+        return reference
+    if sha256 is None and isinstance(reference, str) and reference in BUNDLED:
+        return _load_bundled(reference)
     if is_url(reference):
         return load_url(str(reference), sha256)
-    if sha256 is not None:
+    if sha256 is not None or isinstance(reference, Reference):
         raise ValueError("sha256= is the hash of a file at an address; folders and names carry their own on the card.")
-    if isinstance(reference, Reference):
-        return reference
-    if isinstance(reference, str) and reference in BUNDLED:
-        return _load_bundled(reference)
     path = Path(reference)
     cached = settings.data_dir / "references" / path.name
     known = path.name == str(reference) and not path.name.startswith(".") and cached.is_dir()

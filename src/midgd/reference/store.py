@@ -27,7 +27,8 @@ from midgd.reference._schema import check_card
 from midgd.reference.reference import Card, Reference
 from midgd.settings import logger
 
-# 5: sha256 covers the card as well. 4: sha256 is that of the weights.
+# 7: kinds have axes, calibrations the sign unlikeness. 6: calibrations have an excess, 8 conditions and 20 tails.
+# 5: sha256 covers the card as well, and there are kinds. 4: sha256 is that of the weights.
 FORMAT, OLDEST = 7, 4
 WEIGHTS, CARD = "weights.safetensors", "card.json"
 MAX_CARD, MAX_HEADER, MAX_WEIGHTS = 64 << 20, 4 << 20, 4 << 30  # bytes

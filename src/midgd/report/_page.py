@@ -37,7 +37,7 @@ figure img { display: block; max-width: none; height: auto; }
 figcaption { font-size: .9rem; color: #444; max-width: 46rem; }
 @media print { nav { display: none; } .wide { overflow: visible; } figure img { max-width: 100%; } }
 """
-# Nothing may be loaded and no script may run, whatever a file smuggles in.
+# Nothing may be loaded and no script may run, whatever names and texts a file of results has.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _LONGEST = 120  # characters of a name from a file
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,34 +10,22 @@ import pandas as pd
 from anndata import AnnData
 from numpy.typing import NDArray
 
-from midgd.adata.results import (
-    Details,
-    check_key,
-    judged_as,
-    mirna_var,
-    obs_columns,
-    provenance,
-    result_arrays,
-    result_uns,
-    write_obsm,
-)
-from midgd.adata.stream import Groups, pick_device, predict_groups, stream
+from midgd.adata.results import Details, check_key, mirna_var, obs_columns, result_uns, write_obsm
+from midgd.adata.stream import Groups, pick_device, stream
 from midgd.counts import CountView, read_counts
 from midgd.features import align_genes
-from midgd.infer import InferenceOptions, Prediction, Predictor
-from midgd.infer.predict import in_units
+from midgd.infer import InferenceOptions, Predictor
 from midgd.reference import Reference, load
 from midgd.tl._copy import copy_of
-from midgd.tl._judge import judge, warn_of_rows
-from midgd.tl._modality import is_mudata, mrna_of
+from midgd.tl._judge import InMemory, answer_rows
+from midgd.tl._modality import mrna_of
 from midgd.tl._output import PartialOutput
-from midgd.tl._to_file import fill, made_with, obs_of
-from midgd.tl._zero_shot import chosen, names_with, table_with, with_zero_shot
+from midgd.tl._request import Request
+from midgd.tl._to_file import made_with, obs_of
+from midgd.tl._zero_shot import with_zero_shot
 
 if TYPE_CHECKING:
     from mudata import MuData
-
-SAMPLE_KINDS = ("auto", "cell", "tissue")
 
 
 def infer_mirna(
@@ -175,86 +163,52 @@ def infer_mirna(
     >>> midgd.tl.infer_mirna(adata, uncertainty=True)  # doctest: +SKIP
     >>> adata.obsm["mirna"]["hsa-miR-223-3p"].groupby(adata.obs["bulk_labels"]).mean()  # doctest: +SKIP
     """
-    # What is asked for; a wrong word must fail before the work, not after.
+    # 1. What is asked for: a wrong word must fail before the work, not after.
     model = load(reference)
     level = model.levels[0] if level is None else level
-    measured = model.mirna_table(level)["name"]
-    _check_arguments(units, groupby, copy, output, sample_kind)
+    request = Request(model, level, units, uncertainty, sample_kind, groupby, refine)
     check_key(key_added)
-    which = chosen(model, zero_shot, level)
-    names = names_with(model, measured, which)
-    # Where the counts are, and where the answer goes.
-    copied = None
-    if is_mudata(adata):
-        whole, adata = mrna_of(adata, modality, copy)
-        copied, copy = (whole if copy else None), False
-    elif modality is not None:
-        raise ValueError(f"modality={modality!r} is for MuData, not for {type(adata).__name__}.")
+    if zero_shot is not False:
+        request = with_zero_shot(request, zero_shot)
+    # 2. Where the counts are, and where the answer goes.
+    adata, copied = mrna_of(adata, modality, copy)
+    _check_target(adata, copy, output, groupby)
     view = read_counts(adata, layer=layer, use_raw=use_raw, gene_symbols=gene_symbols, counts=counts)
-    _check_target(adata, copy, output)
     groups = _groups(adata, groupby)
-    # Its columns become the genes of the reference.
+    # 3. Its columns become the genes of the reference.
     alignment = align_genes(view.gene_names, model.genes, view.annotation)
     alignment.report.log()
-    # Latents and miRNAs, a chunk of rows at a time.
+    # 4. How latents and miRNAs are predicted, a chunk of rows at a time.
     options = None if refine is None else InferenceOptions(max_steps=refine)
-    extra = None if which is None or model.zero_shot is None else model.zero_shot.take(which)
-    predictor = Predictor(model, alignment.present, device=pick_device(device), options=options, zero_shot=extra)
-    params: dict[str, object] = {
-        "level": level,
-        "units": units,
-        "layer": layer,
-        "use_raw": use_raw,
-        "groupby": groupby,
-        "refine": refine,
-    }
-    params |= {"counts": counts, "sample_kind": sample_kind}
-    if which is not None:
-        params["zero_shot"] = True if zero_shot is True else names[len(measured) :]
-    uns = provenance(model, alignment.report, level, params)
-    uns["mirnas"] = table_with(model, uns["mirnas"], which)
-    rows = partial(stream, view, alignment, predictor, batch_size=batch_size)
-
-    def answer(part: Prediction, sample_kind: str) -> dict[str, NDArray[Any]]:
-        arrays = result_arrays(model, part, level, units, uncertainty, sample_kind)
-        return with_zero_shot(model, arrays, part.share, which, units, sample_kind)
-
+    predictor = Predictor(model, alignment.present, device=pick_device(device), options=options, zero_shot=request.maps)
+    rows = partial(stream, view, alignment, predictor, groups=groups, batch_size=batch_size)
+    params: dict[str, object] = {"level": level, "units": units, "layer": layer, "use_raw": use_raw, "groupby": groupby}
+    params |= {"refine": refine, "counts": counts, "sample_kind": sample_kind}
+    uns = request.provenance(alignment.report, params)
+    # 5. The answer to each row, into a file if that is asked for.
     if output is not None:
         with PartialOutput(Path(output), made_with(view, uns, uncertainty), len(view.obs_names)) as file:
-            uns |= fill(file, rows, answer, model, sample_kind, refine)
+            uns |= answer_rows(file, rows, request)
             obs = obs_of(adata, view).assign(**obs_columns(file.columns, uns, key_added))
-            file.finish(obs, mirna_var(names, uns), result_uns(key_added, uns))
+            file.finish(obs, mirna_var(request.names, uns), result_uns(key_added, uns))
         return None
-    predictions: Iterator[Prediction] = (part for *_, part in rows())
+    answers = InMemory()
+    uns |= answer_rows(answers, rows, request)
+    # 6. Into the object of the user, which is unchanged until here.
+    arrays = answers.columns
     if groups is not None:
-        predictions = iter([predict_groups(view, alignment, predictor, groups, batch_size=batch_size)])
-    # By whose errors they are judged: those of cells or of tissues.
-    kind, predictions = judge(model, predictions, sample_kind)
-    uns |= judged_as(model, kind)
-    # Level by level a chunk at a time: a prediction has the outputs of all levels.
-    parts = [(answer(part, sample_kind=kind), int((part.evidence == 0).sum())) for part in predictions]
-    arrays = {name: np.concatenate([part[name] for part, _ in parts]) for name in parts[0][0]}
-    warn_of_rows(sum(n for _, n in parts), arrays["ood"], groupby, refine)
-    # Into the object of the user, which is unchanged until here.
-    if groups is not None:
-        uns["groups"] = pd.DataFrame(arrays["values"], index=groups.names.astype(str), columns=names)
+        uns["groups"] = pd.DataFrame(arrays["values"], index=groups.names.astype(str), columns=request.names)
         arrays = {name: values[groups.codes] for name, values in arrays.items()}
-    written = _write(adata, view, arrays, names, uns, key_added, copy)
+    written = _write(adata, view, arrays, request.names, uns, key_added, copy and copied is None)
     return written if copied is None else copied
 
 
-def _check_arguments(units: str, groupby: str | None, copy: bool, output: str | Path | None, sample_kind: str) -> None:
-    in_units(np.zeros((0, 0), np.float32), units)
+def _check_target(adata: AnnData | pd.DataFrame, copy: bool, output: str | Path | None, groupby: str | None) -> None:
+    """Refuse before the work what cannot be written into: a backed AnnData keeps its matrix in its file."""
     if output is not None and groupby is not None:
         raise ValueError("output= writes one row per cell; groups are few: leave it out, their table is in uns.")
     if output is not None and copy:
         raise ValueError("output= writes to a file and copy=True returns a copy: choose one.")
-    if sample_kind not in SAMPLE_KINDS:
-        raise ValueError(f"sample_kind={sample_kind!r} is unknown; choose among {SAMPLE_KINDS}.")
-
-
-def _check_target(adata: AnnData | pd.DataFrame, copy: bool, output: str | Path | None) -> None:
-    """Refuse before the work what cannot be written into: a backed AnnData keeps its matrix in its file."""
     if output is None and isinstance(adata, AnnData) and adata.isbacked and (copy or adata.is_view):
         what = "copy=True cannot copy a backed AnnData" if copy else "a subset of a backed AnnData cannot take results"
         raise ValueError(f"{what}: call its to_memory() first, or write the results to a file with output=.")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING
 
+import pandas as pd
 from anndata import AnnData
 
 from midgd.counts import rna_modality
@@ -12,24 +13,28 @@ if TYPE_CHECKING:
     from mudata import MuData
 
 
-def is_mudata(data: Any) -> TypeGuard[MuData]:
-    """Whether this is a MuData, without importing mudata."""
-    return hasattr(data, "mod") and hasattr(data, "obsmap")
+def mrna_of(
+    data: AnnData | MuData | pd.DataFrame, modality: str | None, copy: bool
+) -> tuple[AnnData | pd.DataFrame, MuData | None]:
+    """The counts of mRNA to write into; of a MuData they are in the copy, if one is asked for, which comes too.
 
-
-def mrna_of(mdata: MuData, modality: str | None, copy: bool) -> tuple[MuData, AnnData]:
-    """The MuData to write into, a copy if asked for, and its modality with the mRNA."""
-    name = rna_modality(mdata.mod) if modality is None else modality
+    A MuData is told by its attributes, without importing mudata.
+    """
+    if isinstance(data, AnnData | pd.DataFrame) or not hasattr(data, "obsmap"):
+        if modality is not None:
+            raise ValueError(f"modality={modality!r} is for MuData, not for {type(data).__name__}.")
+        return data, None
+    name = rna_modality(data.mod) if modality is None else modality
     if name is None:
         raise ValueError(
-            f"which modality of the MuData holds the mRNA is not clear; it has {list(mdata.mod)}: "
+            f"which modality of the MuData holds the mRNA is not clear; it has {list(data.mod)}: "
             "name one with modality=."
         )
-    if name not in mdata.mod:
-        raise KeyError(f"modality={name!r} is not in the MuData; it has {list(mdata.mod)}.")
-    if mdata.is_view:
+    if name not in data.mod:
+        raise KeyError(f"modality={name!r} is not in the MuData; it has {list(data.mod)}.")
+    if data.is_view:
         raise ValueError("a subset of a MuData cannot take results: call its copy() first.")
-    if copy and mdata.isbacked:
+    if copy and data.isbacked:
         raise ValueError("copy=True cannot copy a backed MuData: leave it out, or write to a file with output=.")
-    target = mdata.copy() if copy else mdata
-    return target, target.mod[name]
+    copied = data.copy() if copy else None
+    return (data if copied is None else copied).mod[name], copied

@@ -17,7 +17,7 @@ from midgd.train.downsampling import downsample
 from midgd.train.mosaic import Mosaic
 
 Floats = NDArray[np.float32]
-# Counts at which errors are measured: as sequenced, then down to where nothing is left to tell.
+# Counts at which errors are measured: as sequenced, then down to three molecules.
 DEPTHS = (None, 100_000.0, 10_000.0, 3_000.0, 1_000.0, 300.0, 100.0, 30.0, 10.0, 3.0)
 # Samples that must have measured a miRNA for an error of its own.
 MIN_MEASURED = 10

@@ -22,6 +22,7 @@ from midgd.train.mosaic import Modality
 Floats = NDArray[np.float32]
 
 # Added to shares before the logarithm, 5 molecules in a million: below it a profile of some hundred cells is noise.
+# Chosen by hand, as the three below.
 SOFTEN = 5e-6
 # Part of the shifts that a droplet gets: from studies that hardly differ from bulk to somewhat more than those known.
 STRENGTH = (0.3, 1.3)

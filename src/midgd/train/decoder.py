@@ -27,6 +27,8 @@ from midgd.train.validate import held_out_log_likelihood
 
 # Minibatches between steps of the dispersions: their gradient (digamma) costs as much as a matrix product.
 DISPERSION_EVERY = 4
+# Parts of the schedule in which the rates of the weights and of the latents rise. Chosen by hand (torch: 0.3).
+RISE, RISE_OF_LATENTS = 0.2, 0.1
 # Expected molecules of the mRNA of a minibatch with the objective "map_downsampled", drawn by chance; None is as
 # measured. The depths at which the readout of the bundled reference learns.
 DEPTHS = (None, 10_000.0, 1_000.0)
@@ -165,8 +167,8 @@ class _Trainer:
         steps = o.max_epochs * math.ceil(len(self.mosaic) / o.batch_size)
         cycle = torch.optim.lr_scheduler.OneCycleLR
         self.schedules: list[Any] = [
-            cycle(self.optimisers[0], [o.lr_decoder, o.lr_dispersion, o.lr_prior], total_steps=steps, pct_start=0.2),
-            cycle(self.optimisers[1], o.lr_latent, total_steps=steps, pct_start=0.1),
+            cycle(self.optimisers[0], [o.lr_decoder, o.lr_dispersion, o.lr_prior], total_steps=steps, pct_start=RISE),
+            cycle(self.optimisers[1], o.lr_latent, total_steps=steps, pct_start=RISE_OF_LATENTS),
         ]
 
     def run_epoch(self) -> float:

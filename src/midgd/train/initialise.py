@@ -15,8 +15,15 @@ from midgd.train.mosaic import Modality, Mosaic
 
 # Genes that all samples must have measured for principal components, or a core, of these genes alone.
 MIN_COMMON = 50
-# Penalty of the skip weights relative to latents of variance 1.
+# Penalty of the skip weights relative to latents of variance 1. Chosen by hand.
 RIDGE = 0.05
+# Penalty of the ridge regression from miRNA to latents, relative to the mean diagonal of its kernel. Chosen by hand.
+MIRNA_RIDGE = 0.1
+# Least variance of a latent of the training samples; the first has 1. Chosen by hand.
+LEAST_VARIANCE = 0.05
+# The means of the components start this part of the way from 0 to a sample, with this part of the mean variance of the
+# latents. Chosen by hand.
+MEAN, VARIANCE = 0.8, 0.5
 
 
 def start_latents(mosaic: Mosaic, n_latent: int) -> NDArray[np.float32]:
@@ -59,7 +66,7 @@ def _principal_components(mrna: Modality, n_latent: int) -> NDArray[np.float32]:
     k = min(n_latent, *centred.shape)
     singular, left = np.sqrt(np.maximum(variance[::-1], 0.0)), left[:, ::-1]
     # Unit variance for the first component, slowly less for the others: weak directions start small.
-    scale = np.sqrt(np.maximum(singular[:k] / max(singular[0], 1e-12), 0.05))
+    scale = np.sqrt(np.maximum(singular[:k] / max(singular[0], 1e-12), LEAST_VARIANCE))
     scores = np.zeros((len(centred), n_latent), np.float32)
     scores[:, :k] = left[:, :k] * np.sqrt(len(centred)) * scale
     return scores
@@ -73,7 +80,7 @@ def _from_mirna(mirna: Modality, paired: NDArray[np.bool_], scores: NDArray[np.f
     target = scores[mirna.present[paired]]
     mean, offset = train.mean(0), target.mean(0)
     gram = (train - mean) @ (train - mean).T
-    dual = np.linalg.solve(gram + 0.1 * np.trace(gram) / len(gram) * np.eye(len(gram)), target - offset)
+    dual = np.linalg.solve(gram + MIRNA_RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram)), target - offset)
     return ((query - mean) @ ((train - mean).T @ dual) + offset).astype(np.float32)
 
 
@@ -93,9 +100,9 @@ def start_weights(decoder: Decoder, prior: GaussianMixture, mosaic: Mosaic, late
     for name, modality in mosaic.modalities.items():
         _start_head(decoder.head(name), modality, latents, skip=decoder.spec.skip)
     chosen = torch.randint(len(latents), (prior.n_components,))
-    prior.means.copy_(0.8 * torch.from_numpy(latents)[chosen])
+    prior.means.copy_(MEAN * torch.from_numpy(latents)[chosen])
     spread = torch.from_numpy(latents).var(0).mean().clamp_min(1e-3)
-    prior.neg_log_var.fill_(-torch.log(0.5 * spread).item())
+    prior.neg_log_var.fill_(-torch.log(VARIANCE * spread).item())
 
 
 def _start_head(head: CountHead, modality: Modality, latents: NDArray[np.float32], *, skip: bool) -> None:

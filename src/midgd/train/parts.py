@@ -25,6 +25,14 @@ READOUTS: dict[str, Callable[[ReadoutOptions], ReadoutOptions] | None] = {
     "ridge": lambda options: replace(options, adaptive=None, draws=(), noise=None),
     "none": None,
 }
+#: Part to the names that there are.
+CHOICES: dict[str, Iterable[str]] = {
+    "likelihood": HEADS,
+    "prior": PRIORS,
+    "encoder": ENCODERS,
+    "readout": READOUTS,
+    "objective": OBJECTIVES,
+}
 
 
 @dataclass(frozen=True)
@@ -34,8 +42,8 @@ class Parts:
     Parameters
     ----------
     likelihood
-        Of counts: ``"nb"`` (negative binomial), ``"zinb"`` (zero inflated) or ``"poisson"``; one name for both
-        modalities, or ``{"mrna": ..., "mirna": ...}``, where ``"nb"`` need not be named.
+        Of counts: a name in :data:`midgd.nn.HEADS`, such as ``"nb"`` (negative binomial) or ``"poisson"``; one for
+        both modalities, or ``{"mrna": ..., "mirna": ...}``, where ``"nb"`` need not be named.
     prior
         Of latents: ``"mixture"`` of Gaussians, or one ``"gaussian"``; mean and variances are learned in both.
     encoder
@@ -66,9 +74,9 @@ class Parts:
         for modality, name in by_modality.items():
             _known("modality of likelihood", modality, MODALITIES)
             _known("likelihood", name, HEADS)
-        known = {"prior": PRIORS, "encoder": ENCODERS, "readout": READOUTS, "objective": OBJECTIVES}
-        for part, names in known.items():
-            _known(part, getattr(self, part), names)
+        for part, names in CHOICES.items():
+            if part != "likelihood":
+                _known(part, getattr(self, part), names)
         object.__setattr__(self, "_likelihoods", {k: v for k, v in by_modality.items() if v != "nb"})
 
     def spec(self, spec: DecoderSpec) -> DecoderSpec:

@@ -23,9 +23,9 @@ from torch import Tensor
 Floats = NDArray[np.float32]
 
 SOFTEN = 0.2
-"""Added to standard deviations (log1p CPM), so that a gene that hardly varies is not blown up."""
+"""Added to standard deviations (log1p CPM), so that a gene that hardly varies gets no large weight. Chosen by hand."""
 MIN_SCORED = 0.1
-"""A target with a standard deviation below this hardly varies: the adaptive regression leaves it to the shared one."""
+"""A target whose standard deviation is lower is left to the shared regression by the adaptive one. Chosen by hand."""
 
 
 class LinearMap(NamedTuple):

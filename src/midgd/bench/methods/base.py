@@ -20,7 +20,9 @@ class Method(Protocol):
 
     A method may also have ``uses_extra = True``: ``fit`` then gets ``extra=``, a mapping from table
     name to further training samples from which everything held out was removed. A method with
-    ``predict_interval`` (see :class:`IntervalMethod`) is scored for calibration as well.
+    ``predict_interval`` (see :class:`IntervalMethod`) is scored for calibration as well. On the invented data of the
+    tests its mean correlation must be above 0.5, or above ``least_correlation`` if it has that; None is for answers
+    that do not differ between samples.
     """
 
     name: str

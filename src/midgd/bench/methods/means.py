@@ -15,6 +15,7 @@ class Mean:
     """The mean training profile for every sample."""
 
     name = "mean"
+    least_correlation = None  # see midgd.bench.methods.Method
 
     def fit(self, train: PairedData, *, seed: int = 0) -> None:
         """Average the training profiles."""
@@ -32,6 +33,7 @@ class CohortMean:
     """
 
     name = "cohort-mean (oracle)"
+    least_correlation = 0.1  # of three cohorts, which differ little in the invented data
 
     def fit(self, train: PairedData, *, seed: int = 0) -> None:
         """Average the training profiles of each cohort."""

@@ -32,6 +32,7 @@ class Paper:
     """
 
     name, uses_extra = "midgd-paper", False
+    least_correlation = 0.3  # 64 latents learned from a few dozen invented samples
 
     def __init__(self, n_epochs: int = 600, *, check_every: int = 0) -> None:
         self.n_epochs, self.check_every = n_epochs, check_every

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from midgd.nn import Decoder, DecoderSpec, GaussianMixture
-from midgd.nn.heads import CountHead
+from midgd.nn.count_head import CountHead
 from midgd.reference.paper.parts import Affine, Head, Mixture, Trunk, check_growth
 
 DISPERSION_FLOOR = 1.0  # the paper's r is exp(log_r) + 1

@@ -1,13 +1,15 @@
-"""Draws against exact moments of the mixture."""
+"""Draws against exact moments of the mixture, and densities in files."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from midgd.generate.density import LatentDensity
+from midgd.reference import Reference, load
+from midgd.reference.density import LatentDensity
 
 D = 3
 
@@ -75,3 +77,31 @@ def test_depths_are_those_of_the_components(density: LatentDensity) -> None:
     logs = np.log(density.draw_depths(np.repeat([0, 1], 20_000), np.random.default_rng(0))).reshape(2, -1)
     np.testing.assert_allclose(logs.mean(1), [5.0, 8.0], atol=0.01)
     np.testing.assert_allclose(logs.std(1), [0.1, 0.2], atol=0.01)
+
+
+def test_every_field_comes_back(toy_generative: Reference, tmp_path: Path) -> None:
+    loaded = load(toy_generative.save(tmp_path / "reference")).density
+    for field in fields(LatentDensity):
+        np.testing.assert_array_equal(getattr(loaded, field.name), getattr(toy_generative.density, field.name))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("mean", lambda x: x[:, :4], "within"),
+        ("dispersion", lambda x: x[:-1], "genes"),
+        ("dispersion", lambda x: -x, "density.dispersion must be positive"),
+        ("weight", lambda x: 0 * x, "density.weight must be positive"),
+        ("kind", lambda x: x + 1, "density.kind"),
+        ("direction_of", lambda x: x + 1, "density.direction_of"),
+        ("within", lambda x: x.T, "lower triangle"),
+        ("mirna_sd", lambda x: -x, "negative deviations"),
+        ("oddness", lambda x: x[:0], "components"),
+        ("log_depth", lambda x: x * np.nan, "not finite"),
+    ],
+)
+def test_damage_is_found(toy_generative: Reference, tmp_path: Path, name: str, change, message: str) -> None:  # type: ignore[no-untyped-def]
+    wrong = replace(toy_generative.density, **{name: change(getattr(toy_generative.density, name))})
+    path = replace(toy_generative, density=wrong).save(tmp_path / "reference")
+    with pytest.raises(ValueError, match=message):
+        load(path)

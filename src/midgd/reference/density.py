@@ -69,14 +69,15 @@ class LatentDensity:
     oddness
         (levels, 2) by how much a sample's latent and counts scatter more than the others of its component; each level
         is as likely.
-    dispersion
-        (G,) inverse dispersion r of every gene around the decoded mean.
     log_depth
         (C, 2) mean and standard deviation of the natural log of the counts of a sample, over all genes of the model.
     mirna_factors
         (n_factors, M) how the miRNAs of a sample deviate together from the answer, in log1p CPM.
     mirna_sd
         (M,) standard deviation of what is left of each.
+    dispersion
+        (G,) inverse dispersion r of every gene around the decoded mean; None for what the head says, which heads
+        without a dispersion do anyway.
     """
 
     mean: Floats
@@ -87,10 +88,10 @@ class LatentDensity:
     direction: Floats
     direction_of: Indices
     oddness: Floats
-    dispersion: Floats
     log_depth: Floats
     mirna_factors: Floats
     mirna_sd: Floats
+    dispersion: Floats | None = None
 
     def draw(self, n: int, rng: np.random.Generator, kinds: Indices | None = None) -> Latents:
         """Draw latents of new samples, exactly: a component, how odd the sample is, and a Gaussian.
