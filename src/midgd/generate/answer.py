@@ -48,8 +48,11 @@ class Answers:
         if self.readout is None:
             return None
         all_of_it = torch.ones(len(z)) if deep is None else deep
-        kinds, is_cell = (None, None) if self.kinds is None else (self.kinds(z), self.kinds.is_cell)
-        found = mixing_weights(all_of_it, torch.full((len(z),), DEEP), self.part_of_others, kinds, is_cell)
+        of_kinds: tuple[Tensor | None, ...] = ()
+        if self.kinds is not None:
+            kinds = self.kinds(z)
+            of_kinds = kinds, self.kinds.is_cell, self.kinds.likeness(z, kinds)
+        found = mixing_weights(all_of_it, torch.full((len(z),), DEEP), self.part_of_others, *of_kinds)
         return found._replace(counts=torch.zeros(len(z)))
 
     def __call__(self, z: Tensor, weights: Weights | None) -> Tensor:
