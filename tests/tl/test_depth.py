@@ -39,5 +39,5 @@ def test_intervals_get_wider_as_counts_fall(by_depth):
 
 def test_a_filter_on_the_score_does_not_keep_the_emptiest(by_depth):
     kept = [float((cells.obs["mirna_ood"] < 0.5).mean()) for cells in by_depth.values()]
-    assert kept[0] > 0.9 and kept[1] > 0.8 and max(kept[3:]) < 0.05
+    assert kept[0] > 0.85 and kept[1] > 0.8 and max(kept[3:]) < 0.05
     assert kept[1:] == sorted(kept[1:], reverse=True)
