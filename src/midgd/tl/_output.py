@@ -20,7 +20,7 @@ import re
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -147,24 +147,22 @@ class PartialOutput:
     @property
     def columns(self) -> dict[str, NDArray[Any]]:
         """Columns of ``obs`` by name."""
-        rows = self._rows()
-        return {name: np.array(rows[name]) for name, *_ in self._fields if name not in PLACES}
+        with (self.partial / RECORDS).open("rb") as file:
+            return {name: field[:] for name, field in self._rows(file).items() if name not in PLACES}
 
-    def _rows(self) -> NDArray[Any]:
-        return np.memmap(self.partial / RECORDS, self._dtype, mode="r", shape=(self.n_done,))
+    def _rows(self, file: BinaryIO) -> dict[str, _Field]:
+        return {name: _Field(file, self._dtype, name, self.n_done) for name, *_ in self._fields}
 
     def finish(self, obs: pd.DataFrame, var: pd.DataFrame, uns: Mapping[str, Any]) -> None:
         """Put the rows, names and notes into a file of AnnData at the place of the output."""
-        rows = self._rows()
-        arrays = {PLACES[name]: rows[name] for name, *_ in self._fields if name in PLACES}
         try:
-            with replacing(self.path) as new:
+            with (self.partial / RECORDS).open("rb") as file, replacing(self.path) as new:
+                arrays = {PLACES[name]: field for name, field in self._rows(file).items() if name in PLACES}
                 _write(new, arrays, {"obs": obs, "var": var, "uns": dict(uns)})
         except (OSError, RuntimeError) as error:  # RuntimeError: HDF5, when a file cannot be closed on a full disk
             number = getattr(error, "errno", None)
             what = f"{error}; the rows are kept in {self.partial.name}: call again to go on"
             raise OSError(number, what, str(self.path)) if number else OSError(f"{self.path}: {what}") from error
-        del rows, arrays
         self._discard()
 
     def _discard(self) -> None:
@@ -174,6 +172,27 @@ class PartialOutput:
         remove(self.partial)
 
 
+class _Field:
+    """One field of the records in a file, read some rows at a time: a file that is mapped counts as memory in use."""
+
+    def __init__(self, file: BinaryIO, records: np.dtype[Any], name: str, n_rows: int) -> None:
+        self.file, self.records, self.name, self.n_rows = file, records, name, n_rows
+        field = records[name]
+        self.dtype, self.shape = field.base, (n_rows, *field.shape)
+
+    def __len__(self) -> int:
+        return self.n_rows
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        start, stop, _ = rows.indices(self.n_rows)
+        found = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        self.file.seek(start * self.records.itemsize)
+        for first in range(0, stop - start, AT_ONCE):
+            n = min(AT_ONCE, stop - start - first)
+            found[first : first + n] = np.fromfile(self.file, self.records, n)[self.name]
+        return found
+
+
 def _number(dtype: str) -> str:
     """The name of a type of numbers, from a file."""
     if not re.fullmatch(r"[<>|][fiu][1248]", dtype):
@@ -181,7 +200,7 @@ def _number(dtype: str) -> str:
     return dtype
 
 
-def _write(path: Path, arrays: Mapping[str, NDArray[Any]], tables: Mapping[str, Any]) -> None:
+def _write(path: Path, arrays: Mapping[str, _Field], tables: Mapping[str, Any]) -> None:
     """Write an AnnData, its matrices some rows at a time."""
     if path.suffix == ".zarr":
         import zarr
@@ -194,7 +213,7 @@ def _write(path: Path, arrays: Mapping[str, NDArray[Any]], tables: Mapping[str, 
         _fill(file, arrays, tables)
 
 
-def _fill(group: Any, arrays: Mapping[str, NDArray[Any]], tables: Mapping[str, Any]) -> None:
+def _fill(group: Any, arrays: Mapping[str, _Field], tables: Mapping[str, Any]) -> None:
     group.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
     for name, value in tables.items():
         write_elem(group, name, value)
