@@ -44,8 +44,8 @@ OUTSIDE = 0.5
 # Evidence of a handful of molecules; at 300 it is ten times as much.
 NOTHING = 1e-3
 # Smallest distance of the 95th percentile from the median of a sign, in its own units: where held-out samples hardly
-# differ, a little more says nothing. With .05 for unlikeness 18 % of the PBMCs on 722 genes were above 0.5, with .1 12 %
-# (development model).
+# differ, a little more says nothing. With .05 for unlikeness 18 % of the PBMCs on 722 genes were above 0.5 (development
+# model), with .1 12 %.
 SMALLEST_SPREAD = {"misfit": 0.05, "surprise": 0.05, "ambiguity": 0.05, "unlikeness": 0.1}
 
 
