@@ -7,6 +7,7 @@ import copy
 import torch
 from torch import Tensor
 
+from midgd.infer.kinds import taken_for
 from midgd.infer.weights import mixing_weights
 from midgd.nn.readout import MILLION, Profiles, Weights
 from midgd.reference.reference import Reference
@@ -48,10 +49,8 @@ class Answers:
         if self.readout is None:
             return None
         all_of_it = torch.ones(len(z)) if deep is None else deep
-        of_kinds: tuple[Tensor | None, ...] = ()
-        if self.kinds is not None:
-            kinds = self.kinds(z)
-            of_kinds = kinds, self.kinds.is_cell, self.kinds.likeness(z, kinds)
+        taken = taken_for(self.kinds, z)
+        of_kinds = taken.probabilities, taken.is_cell, taken.likeness
         found = mixing_weights(all_of_it, torch.full((len(z),), DEEP), self.part_of_others, *of_kinds)
         return found._replace(counts=torch.zeros(len(z)))
 

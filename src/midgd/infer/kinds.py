@@ -18,6 +18,8 @@ class Taken(NamedTuple):
     ----------
     probabilities
         Of the kinds, (n, n_kinds); None without kinds.
+    is_cell
+        Which kinds are cells, (n_kinds,) of 0 and 1; None without kinds.
     likeness
         How like these each sample is, (n,), see :meth:`midgd.nn.KindExperts.likeness`; None where nothing tells.
     ambiguity, unlikeness
@@ -29,6 +31,7 @@ class Taken(NamedTuple):
     """
 
     probabilities: Tensor | None
+    is_cell: Tensor | None
     likeness: Tensor | None
     ambiguity: Tensor
     unlikeness: Tensor
@@ -36,7 +39,7 @@ class Taken(NamedTuple):
     probability: Tensor
 
 
-def taken_for(kinds: KindExperts | None, z: Tensor, empty: Tensor) -> Taken:
+def taken_for(kinds: KindExperts | None, z: Tensor, empty: Tensor | None = None) -> Taken:
     """What samples are taken for.
 
     Parameters
@@ -46,20 +49,22 @@ def taken_for(kinds: KindExperts | None, z: Tensor, empty: Tensor) -> Taken:
     z
         (n, n_latent) latents.
     empty
-        (n,) which samples have no counts.
+        (n,) which samples have no counts; None for latents without samples.
 
     Returns
     -------
     The samples in their order.
     """
     unknown = torch.full_like(z[:, 0], torch.nan)
+    empty = torch.zeros_like(unknown, dtype=torch.bool) if empty is None else empty
     if kinds is None:
-        return Taken(None, None, unknown, unknown, torch.full_like(empty, -1, dtype=torch.long), unknown)
+        return Taken(None, None, None, unknown, unknown, torch.full_like(empty, -1, dtype=torch.long), unknown)
     probabilities = kinds(z)
     likeness = kinds.likeness(z, probabilities)
     highest = probabilities.max(1)
     return Taken(
         probabilities,
+        kinds.is_cell,
         likeness,
         ambiguity(probabilities),
         unknown if likeness is None else 1.0 - likeness,

@@ -189,9 +189,8 @@ class _Slots:
         """Two-loop recursion: inverse Hessian times gradient."""
         q = self.grad
         alphas = []
-        used = torch.nonzero(self.weight.any(1))[
-            :, 0
-        ].tolist()  # most problems end after fewer steps than there is room
+        # Most problems end after fewer steps than there is room for.
+        used = torch.nonzero(self.weight.any(1))[:, 0].tolist()
         for i in reversed(used):
             alphas.append(self.weight[i] * (self.ds[i] * q).sum(1))
             q = q - alphas[-1][:, None] * self.dg[i]

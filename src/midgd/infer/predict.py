@@ -170,7 +170,7 @@ class Predictor:
             share = self.decoder.head("mirna").log_share(features).exp()
             parts = share[:, :0]
         else:
-            of_kinds = () if self.kinds is None else (taken.probabilities, self.kinds.is_cell, taken.likeness)
+            of_kinds = taken.probabilities, taken.is_cell, taken.likeness
             weights = mixing_weights(shown.reliability, shown.molecules, self.part_of_others, *of_kinds)
             added = None if self.kinds is None or weights.kinds is None else self.kinds.added(weights.kinds)
             share = self.readout(shown.profiles, weights, added, overwrite=self.zero_shot is None).expm1() / MILLION
