@@ -146,18 +146,21 @@ class PartialOutput:
 
     @property
     def columns(self) -> dict[str, NDArray[Any]]:
-        """Columns of ``obs`` by name."""
+        """Columns of ``obs`` by name, in one pass over the file."""
+        parts: dict[str, list[NDArray[Any]]] = {name: [] for name, *_ in self._fields if name not in PLACES}
         with (self.partial / RECORDS).open("rb") as file:
-            return {name: field[:] for name, field in self._rows(file).items() if name not in PLACES}
-
-    def _rows(self, file: BinaryIO) -> dict[str, _Field]:
-        return {name: _Field(file, self._dtype, name, self.n_done) for name, *_ in self._fields}
+            for start in range(0, max(self.n_done, 1), AT_ONCE):
+                rows = np.fromfile(file, self._dtype, min(AT_ONCE, self.n_done - start))
+                for name, found in parts.items():
+                    found.append(rows[name].copy())  # a view would hold all fields of its rows
+        return {name: np.concatenate(found) for name, found in parts.items()}
 
     def finish(self, obs: pd.DataFrame, var: pd.DataFrame, uns: Mapping[str, Any]) -> None:
         """Put the rows, names and notes into a file of AnnData at the place of the output."""
         try:
             with (self.partial / RECORDS).open("rb") as file, replacing(self.path) as new:
-                arrays = {PLACES[name]: field for name, field in self._rows(file).items() if name in PLACES}
+                fields = [name for name, *_ in self._fields if name in PLACES]
+                arrays = {PLACES[name]: _Field(file, self._dtype, name, self.n_done) for name in fields}
                 _write(new, arrays, {"obs": obs, "var": var, "uns": dict(uns)})
         except (OSError, RuntimeError) as error:  # RuntimeError: HDF5, when a file cannot be closed on a full disk
             number = getattr(error, "errno", None)
@@ -185,12 +188,8 @@ class _Field:
 
     def __getitem__(self, rows: slice) -> NDArray[Any]:
         start, stop, _ = rows.indices(self.n_rows)
-        found = np.empty((stop - start, *self.shape[1:]), self.dtype)
         self.file.seek(start * self.records.itemsize)
-        for first in range(0, stop - start, AT_ONCE):
-            n = min(AT_ONCE, stop - start - first)
-            found[first : first + n] = np.fromfile(self.file, self.records, n)[self.name]
-        return found
+        return np.fromfile(self.file, self.records, stop - start)[self.name]
 
 
 def _number(dtype: str) -> str:
