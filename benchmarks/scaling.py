@@ -26,6 +26,7 @@ from dev_data import DATA
 import midgd
 from midgd.bench.methods import make_methods
 from midgd.bench.study import Study
+from midgd.train.downsampling import downsample
 
 DEPTHS, WORKERS, N_CELLS, BLOCK = (500, 2_000, 10_000), (1, 2, 4), 8_192, 2_048
 # Ways to all stem-loops, but for XGBoost, which answers the expressed ones.
@@ -47,10 +48,10 @@ def cells(n: int, depth: int) -> ad.AnnData:
     """Cells with a Poisson number of counts around ``depth``, of random profiles."""
     source = ad.read_h5ad(DATA / "tcga_counts_full" / "mrna.h5ad")
     rng = np.random.default_rng(depth)
-    profile = np.asarray(source.X, np.float64)[rng.integers(source.n_obs, size=n)]
-    counts = [rng.multinomial(rng.poisson(depth), row / row.sum()) for row in profile]
+    profile = np.asarray(source.X, np.float32)[rng.integers(source.n_obs, size=n)]
     names = [f"cell{i}" for i in range(n)]
-    return ad.AnnData(sparse.csr_matrix(np.stack(counts), dtype=np.float32), pd.DataFrame(index=names), source.var[[]])
+    counts = sparse.csr_matrix(downsample(profile, float(depth), rng))
+    return ad.AnnData(counts, pd.DataFrame(index=names), source.var[[]])
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -9,10 +9,16 @@ cells, lines and normal tissues too, but for the kinds of the organ that is left
 from __future__ import annotations
 
 import argparse
+import sys
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+from cell_pairs import stacked
 
 from midgd.bench import run
 from midgd.bench.cells import load_kinds
@@ -62,10 +68,7 @@ class MidgdWithPairs(Midgd):
         cpm = np.expm1(np.where(known, pairs.log_cpm, 0.0))
         added = {"mrna": (pairs.mrna, pairs.measured), "mirna": (cpm, known)}
         joined = {
-            name: Modality.from_mask(
-                np.concatenate([mosaic[name].counts, values]).astype(np.float32),
-                np.concatenate([mosaic[name].measured, measured]),
-            )
+            name: stacked(mosaic[name], Modality.from_mask(values.astype(np.float32), measured))
             for name, (values, measured) in added.items()
         }
         labels = pairs.obs.assign(cohort=pairs.obs["kind"], sample_type="label pair")

@@ -183,12 +183,13 @@ def _mature_profile(mosaic: Mosaic, level: MatureLevel) -> np.ndarray:
 def with_pairs(mosaic: Mosaic, obs: pd.DataFrame, added: LabelPairs, arms: Arms) -> tuple[Mosaic, SampleLabels]:
     """The mosaic with the pairs behind its samples, and the labels of all."""
     parts = {"mrna": (added.mrna, added.measured)} | _both_levels(added.log_cpm, arms, mean_cpm(mosaic))
-    joined = {name: _joined(mosaic[name], Modality.from_mask(*values)) for name, values in parts.items()}
+    joined = {name: stacked(mosaic[name], Modality.from_mask(*values)) for name, values in parts.items()}
     kind = np.concatenate([tcga_kinds(obs), added.obs["kind"].to_numpy(str)])
     return Mosaic(joined), sample_labels(kind, pd.concat([obs.astype(object), added.obs]))
 
 
-def _joined(first: Modality, second: Modality) -> Modality:
+def stacked(first: Modality, second: Modality) -> Modality:
+    """The samples of one below those of the other."""
     n = len(first.patterns)
     return Modality(
         np.concatenate([first.counts, second.counts]),
