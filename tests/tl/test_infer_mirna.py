@@ -68,7 +68,7 @@ def test_contract(few, expected):
 
 def test_weights_of_the_answer_come_back(few, expected):
     weights = expected.obsm["mirna_weights"]
-    assert weights.index.equals(few.obs_names) and weights.shape == (few.n_obs, 5)
+    assert weights.index.equals(few.obs_names) and weights.shape == (few.n_obs, 6)
     assert weights.to_numpy().min() >= 0 and weights.to_numpy().max() <= 1
     np.testing.assert_allclose(weights[["deep_map", "shallow_map", "counts_map"]].sum(axis=1), 1.0, atol=1e-6)
     # 722 genes at some 1,000 molecules: what a gene shows is chance for the most part
@@ -77,6 +77,24 @@ def test_weights_of_the_answer_come_back(few, expected):
     deeper.X = deeper.X * 100
     midgd.tl.infer_mirna(deeper, counts="trust")
     assert (deeper.obsm["mirna_weights"]["deep_map"] > weights["deep_map"]).all()
+
+
+def test_reads_get_the_answer_of_their_molecules(few, expected, caplog):
+    """Smart-seq2 has about 100 reads of a molecule; here each molecule of real cells is read as chance has it."""
+    reads = few.copy()
+    rng, counts = np.random.default_rng(0), sparse.csr_matrix(few.X).astype(np.int64)
+    counts.data = np.array([rng.geometric(0.01, n).sum() for n in counts.data])
+    reads.X = counts.astype(np.float32)
+    with caplog.at_level("INFO", "midgd"):
+        midgd.tl.infer_mirna(reads, uncertainty=True)
+    assert "50 of 50 cells have more counts than so few genes allow" in caplog.text
+    assert (expected.obsm["mirna_weights"]["counts_kept"] == 1).all()
+    assert (reads.obsm["mirna_weights"]["counts_kept"] < 0.2).all()
+    found, of_molecules = values(reads), values(expected)
+    assert np.median([np.corrcoef(a, b)[0, 1] for a, b in zip(found, of_molecules, strict=True)]) > 0.97
+    # A cell is not trusted like a bulk sample.
+    sd = [np.median(result.obsm["mirna_sd"].to_numpy()) for result in (reads, expected)]
+    assert sd[0] > 0.8 * sd[1]
 
 
 def test_result_can_be_written_and_read(expected, tmp_path):

@@ -23,6 +23,8 @@ ROWS_AT_A_TIME = 256
 SCORE = "ood"  # column of obs of the out-of-domain score
 # Columns of obs beside it, for references that know kinds of samples.
 NEAREST = ("nearest", "nearest_probability")
+# How an answer was made: the parts that were mixed, and the part of each count that was taken for molecules.
+WEIGHTS = (*PARTS, "counts_kept")
 
 
 class Details(dict[str, Any]):
@@ -40,7 +42,7 @@ class Details(dict[str, Any]):
         self.nearest = pd.DataFrame(obs_columns(arrays, provenance, "mirna"), values.index).iloc[:, 1:]
         self.latent = pd.DataFrame(arrays["latent"], values.index)
         self.sd = pd.DataFrame(arrays["sd"], values.index, values.columns) if "sd" in arrays else None
-        self.weights = pd.DataFrame(arrays["weights"], values.index, PARTS) if "weights" in arrays else None
+        self.weights = pd.DataFrame(arrays["weights"], values.index, WEIGHTS) if "weights" in arrays else None
         self.provenance = provenance
 
     def __eq__(self, other: object) -> bool:
@@ -72,7 +74,7 @@ def _arrays(
         arrays["nearest"] = prediction.kind
         arrays["nearest_probability"] = prediction.kind_probability
     if model.readout is not None:
-        arrays["weights"] = prediction.weights
+        arrays["weights"] = np.column_stack([prediction.weights, prediction.counts_kept])
     if with_sd:
         arrays["sd"] = predict.uncertainty(model, prediction, level, units, sample_kind)
     return arrays
@@ -87,7 +89,7 @@ def provenance(model: Reference, genes: GeneReport, level: str, params: Mapping[
         "reference": {"name": model.name, "sha256": model.sha256, "version": str(model.card.get("version", ""))},
         "midgd_version": __version__,
         "kinds": np.array(model.kind_names, dtype=str),
-        "weights": np.array(PARTS, dtype=str),
+        "weights": np.array(WEIGHTS, dtype=str),
         "genes": genes.to_dict(),
         # One table: tools that merge uns part by part cannot mix the miRNAs of one reference with those of another.
         "mirnas": pd.DataFrame({"accession": table["accession"]} | accuracy, index=table["name"]),
@@ -182,7 +184,7 @@ def write_obsm(
     }
     new |= {("obs", name): values for name, values in obs_columns(arrays, uns, key).items()}
     if "weights" in arrays:
-        new["obsm", f"{key}_weights"] = pd.DataFrame(arrays["weights"], cells, PARTS)
+        new["obsm", f"{key}_weights"] = pd.DataFrame(arrays["weights"], cells, WEIGHTS)
     if "sd" in arrays:
         new["obsm", f"{key}_sd"] = pd.DataFrame(arrays["sd"], cells, names)
     clear(adata, key)

@@ -7,7 +7,6 @@ from functools import cached_property, partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
@@ -80,7 +79,7 @@ class Batch:
     """
 
     def __init__(self, posterior: LogPosterior, curvatures: Curvatures, counts: Counts, n_slots: int) -> None:
-        self.posterior, self.curvatures, self.source, self.n_slots = posterior, curvatures, _merged(counts), n_slots
+        self.posterior, self.curvatures, self.source, self.n_slots = posterior, curvatures, merged(counts), n_slots
         like = posterior.head.bias
         self.noise = NOISE[like.dtype]
         self.counts = like.new_zeros(n_slots, len(like))
@@ -188,8 +187,18 @@ class Batch:
         return result
 
 
-def _merged(counts: Counts) -> NDArray[np.float32] | sparse.csr_matrix:
-    """Counts in which a gene of a row has one entry: several are its parts, as everywhere in scipy."""
+def merged(counts: Counts) -> Counts:
+    """Counts in which a gene of a row has one entry: several are its parts, as everywhere in scipy.
+
+    Parameters
+    ----------
+    counts
+        (n, G), dense or CSR.
+
+    Returns
+    -------
+    (n, G); the same object where nothing had to be merged.
+    """
     if isinstance(counts, sparse.csr_matrix) and not counts.has_canonical_format:
         counts = counts.copy()
         counts.sum_duplicates()

@@ -10,10 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from midgd._torch import apart
-from midgd.infer.batch import Batch
+from midgd.infer.batch import Batch, merged
 from midgd.infer.domain import Signs, out_of_domain
 from midgd.infer.kinds import taken_for
 from midgd.infer.latents import InferenceOptions, LatentInference
+from midgd.infer.molecules import MoleculeLimit, misfit_of_reads, scaled
 from midgd.infer.objective import LogPosterior
 from midgd.infer.parallel import Counts, map_rows
 from midgd.infer.profiles import shown_by
@@ -54,6 +55,8 @@ class Prediction:
         (n,) its probability among all kinds of the reference, NaN where there is none.
     weights
         (n, 5) parts of the answer, see :data:`midgd.infer.weights.PARTS`; (n, 0) without a readout.
+    counts_kept
+        (n,) part of each count that was taken for molecules, see :mod:`midgd.infer.molecules`.
     """
 
     latent: NDArray[np.float32]
@@ -68,6 +71,7 @@ class Prediction:
     kind: NDArray[np.int64]
     kind_probability: NDArray[np.float32]
     weights: NDArray[np.float32]
+    counts_kept: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.share)
@@ -135,6 +139,7 @@ class Predictor:
         encoder = None if reference.encoder is None else copy.deepcopy(reference.encoder).to(self.device)
         landmarks = None if reference.density is None else torch.from_numpy(reference.density.mean)
         self.infer = LatentInference(posterior, options, encoder, landmarks)
+        self.limit = MoleculeLimit(posterior)
 
     def __call__(self, counts: Counts) -> Prediction:
         """Predict rows of counts (n, G), dense or CSR."""
@@ -142,6 +147,9 @@ class Predictor:
 
     @torch.no_grad()
     def _predict(self, counts: Counts) -> Prediction:
+        counts = merged(counts)
+        kept = self.limit.kept(counts)
+        counts = scaled(counts, kept)
         optimum = self.infer.solve(counts)
         batch = self.infer.batch(counts)
         z = torch.zeros(batch.n_slots, self.prior.n_latent, device=self.device)
@@ -152,10 +160,11 @@ class Predictor:
             parts.append([tensor[:n].cpu().numpy() for tensor in self._decode(z, batch)])
         share, weights, *known, kind, probability = (np.concatenate(a) for a in zip(*parts, strict=True))
         reliability, misfit, surprise, ambiguity, unlikeness = known
+        misfit = (misfit - misfit_of_reads(kept)).astype(np.float32)
         evidence = reliability * np.float32(len(self.genes) / self.decoder.head("mrna").n_features)
         latent, converged = optimum.z.cpu().numpy(), optimum.converged.cpu().numpy()
         judged = evidence, reliability, misfit, surprise, ambiguity, unlikeness
-        return Prediction(latent, share, *judged, converged, kind, probability, weights)
+        return Prediction(latent, share, *judged, converged, kind, probability, weights, kept.astype(np.float32))
 
     def _decode(self, z: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, ...]:
         """Shares of miRNAs, parts of the answer, reliability, the four signs, nearest kind and its probability."""

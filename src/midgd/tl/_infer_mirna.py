@@ -136,12 +136,13 @@ def infer_mirna(
         The kind of cell, tissue or tumour in the reference that the row is nearest to, and its probability among all of
         them: what the answer is built on. Near 1 the row is like that kind, at 0.3 it is like several or like none.
     ``obsm[f"{key_added}_weights"]``
-        How each row's answer was mixed, five numbers from 0 to 1. ``deep_map``, ``shallow_map`` and ``counts_map`` are
+        How each row's answer was made, six numbers from 0 to 1. ``deep_map``, ``shallow_map`` and ``counts_map`` are
         the parts of the map for deep samples, of the one for shallow samples and of the one from the counts as they
         are; they sum to 1. ``deep_map`` is near 1 where the counts of single genes can be trusted, and near 0 in
         shallow cells, whose answer rests on the latent. ``all_genes`` is the part that was answered from all genes and
-        not from the core genes alone; ``kinds`` is how much of the profiles of known kinds was added. Not for models
-        without a readout.
+        not from the core genes alone; ``kinds`` is how much of the profiles of known kinds was added. ``counts_kept``
+        is the part of each count that was taken for molecules: 1 for UMIs and bulk samples, about 0.05 for reads of
+        single cells (:mod:`midgd.infer.molecules`). Not for models without a readout.
     ``obsm[f"{key_added}_sd"]``
         Standard deviations in the same units, with ``uncertainty=True``.
     ``uns[key_added]``

@@ -82,10 +82,12 @@ def answer_rows(answers: Answers, rows: Callable[..., Iterator[Prediction]], req
     asked = answers.decided.get("sample_kind", request.sample_kind)
     kind, predictions = judge(request.model, rows(first=answers.n_done), asked)
     answers.decided["sample_kind"] = kind
-    n_empty = 0
+    n_empty, kept = 0, []
     for part in predictions:
         answers.append(request.arrays(part, kind))
         n_empty += int((part.evidence == 0).sum())
+        kept.append(part.counts_kept)
+    report_scaled(np.concatenate(kept) if kept else np.ones(0), request.groupby)
     warn_of_rows(n_empty, answers.columns["ood"], request.groupby, request.refine)
     return judged_as(request.model, kind)
 
@@ -102,6 +104,20 @@ def judge(model: Reference, parts: Iterator[Prediction], asked: str) -> tuple[st
             break
     kind = sample_kind_of(model, Prediction.concatenate(seen)[:FIRST_ROWS]) if seen else "tissue"
     return kind, chain(seen, parts)
+
+
+def report_scaled(counts_kept: NDArray[np.floating[Any]], groupby: str | None = None) -> None:
+    """Say how many rows were scaled down, and how far."""
+    scaled = counts_kept[counts_kept < 1.0]
+    if len(scaled):
+        logger.info(
+            "%d of %d %s have more counts than so few genes allow (reads, or scaled values): of a count, %.2g %% is"
+            " taken for a molecule (median)",
+            len(scaled),
+            len(counts_kept),
+            "cells" if groupby is None else "groups",
+            100.0 * float(np.median(scaled)),
+        )
 
 
 def warn_of_rows(n_empty: int, ood: NDArray[np.float32], groupby: str | None = None, refine: int | None = None) -> None:
