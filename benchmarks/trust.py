@@ -50,9 +50,9 @@ class Sets:
         most_genes = self.mosaic["mrna"].measured.mean(1) > 0.5
         tissues = [HeldOut(development, self.mosaic.take(held_out & part)) for part in (most_genes, ~most_genes)]
         single, samples = [], np.random.default_rng(2)
-        for tables, depths in ((("citeseq",), (None, *THINNED)), (("zanini",), (None,))):
+        for tables, depths, reads in ((("citeseq",), (None, *THINNED), False), (("zanini",), (None,), True)):
             found, _ = cells.single_cells(tables, development.arms, mean_cpm(seen), samples=samples)
-            single.append(HeldOut(development, found, depths))
+            single.append(HeldOut(development, found, depths, all_molecules=reads))
         self.known = {"tissue": tissues, "cell": single}
         self.strangers = {}
         for half in map(Half, HALVES):

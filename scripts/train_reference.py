@@ -171,10 +171,10 @@ def calibrations(
     if cells is None:
         return calibrate(*tissues), None
     single, samples = [], np.random.default_rng(2)
-    # Droplets tell what is usual at any depth, plates what it is at theirs.
-    for tables, depths in ((("citeseq",), CELL_DEPTHS), (("zanini",), (None,))):
+    # Droplets tell what is usual at any depth, plates what it is at that of their reads.
+    for tables, depths, reads in ((("citeseq",), CELL_DEPTHS, False), (("zanini",), (None,), True)):
         found, _ = cells.single_cells(tables, development.arms, mean_cpm(seen), samples=samples)
-        single.append(HeldOut(development, found, depths))
+        single.append(HeldOut(development, found, depths, all_molecules=reads))
     for half, model in blind.items():
         own = strangers(model, half, cells, seen, mosaic.take(held_out & half.cohorts(pairs.obs)))
         tissues, single = tissues + own["tissue"], single + own["cell"]

@@ -65,8 +65,7 @@ def test_reads_are_brought_near_the_number_of_molecules(limit, molecules):
 def test_reads_get_the_answer_of_their_molecules(toy_reference, molecules):
     predictor = Predictor(toy_reference, np.arange(600))
     of_molecules, of_reads = predictor(molecules), predictor(reads_of(molecules))
-    predictor.limit.kept = lambda counts: np.ones(counts.shape[0])
-    taken_for_molecules = predictor(reads_of(molecules))
+    taken_for_molecules = Predictor(toy_reference, np.arange(600), all_molecules=True)(reads_of(molecules))
 
     def error(prediction):
         return np.abs(in_units(prediction.share, "log1p_cpm") - in_units(of_molecules.share, "log1p_cpm")).mean()

@@ -115,6 +115,8 @@ class Predictor:
         Of the latent optimisation.
     zero_shot
         Maps of miRNAs that were not measured, whose shares come after those of the outputs.
+    all_molecules
+        Take every count for a molecule, also where so few genes do not allow it (:mod:`midgd.infer.molecules`).
     """
 
     @apart
@@ -126,6 +128,7 @@ class Predictor:
         device: torch.device | str = "cpu",
         options: InferenceOptions | None = None,
         zero_shot: ZeroShotMaps | None = None,
+        all_molecules: bool = False,
     ) -> None:
         self.reference, self.zero_shot = reference, zero_shot
         self.device = torch.device(device)
@@ -139,7 +142,7 @@ class Predictor:
         encoder = None if reference.encoder is None else copy.deepcopy(reference.encoder).to(self.device)
         landmarks = None if reference.density is None else torch.from_numpy(reference.density.mean)
         self.infer = LatentInference(posterior, options, encoder, landmarks)
-        self.limit = MoleculeLimit(posterior)
+        self.limit = None if all_molecules else MoleculeLimit(posterior)
 
     def __call__(self, counts: Counts) -> Prediction:
         """Predict rows of counts (n, G), dense or CSR."""
@@ -148,7 +151,7 @@ class Predictor:
     @torch.no_grad()
     def _predict(self, counts: Counts) -> Prediction:
         counts = merged(counts)
-        kept = self.limit.kept(counts)
+        kept = np.ones(counts.shape[0]) if self.limit is None else self.limit.kept(counts)
         counts = scaled(counts, kept)
         optimum = self.infer.solve(counts)
         batch = self.infer.batch(counts)

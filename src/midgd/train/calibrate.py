@@ -44,12 +44,17 @@ class HeldOut:
         Expected libraries that the samples are downsampled to; None is as measured.
     strangers
         Whether the model has not seen their kinds or cohorts either. Those tell errors, not what is usual.
+    all_molecules
+        Whether every count is taken for a molecule, also where it is a read (:mod:`midgd.infer.molecules`). Cells of
+        Smart-seq2 then tell what is usual of deep cells, of which there are no others. At the evidence of their
+        molecules they would set it for cells with UMIs: of 3,900 counts with permuted genes 48 % were found, not 98 %.
     """
 
     reference: Reference
     mosaic: Mosaic
     depths: tuple[float | None, ...] = DEPTHS
     strangers: bool = False
+    all_molecules: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +140,7 @@ def answered(held_out: HeldOut, depth: float | None, rng: np.random.Generator) -
     paired = mosaic.take(mosaic["mrna"].present & mosaic["mirna"].present)
     levels = [paired["mirna"]] if held_out.reference.arms is None else [paired["mirna"], paired["mature"]]
     truth, measured = np.hstack([m.log_cpm for m in levels]), np.hstack([m.measured for m in levels])
-    prediction = predict_held_out(held_out.reference, paired, depth, rng)
+    prediction = predict_held_out(held_out.reference, paired, depth, rng, all_molecules=held_out.all_molecules)
     log_cpm = in_units(prediction.share, "log1p_cpm")
     error = np.where(measured, log_cpm - truth, np.nan)
     return Answered(prediction, log_cpm, error.astype(np.float32), held_out.strangers)
@@ -224,7 +229,12 @@ def _quantiles(values: Floats, weights: NDArray[np.float64]) -> Floats:
 
 
 def predict_held_out(
-    reference: Reference, mosaic: Mosaic, depth: float | None, generator: np.random.Generator
+    reference: Reference,
+    mosaic: Mosaic,
+    depth: float | None,
+    generator: np.random.Generator,
+    *,
+    all_molecules: bool = False,
 ) -> Prediction:
     """Predictions of the samples of a mosaic, downsampled to a depth, from the genes that each measured.
 
@@ -238,6 +248,8 @@ def predict_held_out(
         Expected total of the mRNA counts of a sample; None is as measured.
     generator
         Source of randomness of the downsampling.
+    all_molecules
+        See :class:`midgd.infer.Predictor`.
 
     Returns
     -------
@@ -247,7 +259,7 @@ def predict_held_out(
     parts, order = [], []
     for rows, genes in mrna.groups(np.arange(len(mosaic))):
         counts = downsample(mrna.counts[np.ix_(rows, genes)], depth, generator)
-        parts.append(Predictor(reference, genes)(counts))
+        parts.append(Predictor(reference, genes, all_molecules=all_molecules)(counts))
         order.append(rows)
     stacked, back = Prediction.concatenate(parts), np.argsort(np.concatenate(order))
     return Prediction(*(getattr(stacked, name)[back] for name in Prediction.__dataclass_fields__))
