@@ -7,7 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import sparse
+from scipy import sparse, special
 
 from midgd.infer import profiles
 from midgd.infer.profiles import shown_by
@@ -53,6 +53,20 @@ def test_logarithm(x):
 def test_logarithm_of_one_and_more(x):
     inverse = np.float32(1.0) / (np.float32(1.0) + np.float32(x))
     assert float(compiled.log1p(np.float32(x), inverse)) == pytest.approx(np.log1p(np.float64(x)), rel=4e-7, abs=1e-37)
+
+
+@given(st.floats(np.float32(1e-3), np.float32(1e7), width=32))
+def test_digamma(y):
+    found, expected = compiled.digamma(np.float32(y)), special.digamma(np.float64(np.float32(y)))
+    assert float(found) == pytest.approx(expected, rel=1e-6, abs=2e-6)
+
+
+@given(st.integers(0, 10_000_000), st.floats(np.float32(0.02), np.float32(1e3), width=32))
+def test_ratio_of_gamma_functions(x, r):
+    r = np.float32(r)
+    expected = special.gammaln(x + np.float64(r)) - special.gammaln(x + 1.0)
+    size = abs(np.float64(r) - 1.0) * np.log(x + 5.0)
+    assert float(compiled.lgamma_ratio(np.float32(x), r)) == pytest.approx(expected, abs=5e-6 + 1e-6 * size)
 
 
 @pytest.mark.parametrize("depth", [3.0, 2_000.0, 1e5, 1e8])

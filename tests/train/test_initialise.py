@@ -81,14 +81,26 @@ def test_skip_weights_start_at_the_regression_on_the_latents(small):
     assert torch.equal(decoder.head("mrna").weight.detach()[3:], hidden)
 
 
-def test_mixture_starts_on_the_latents(small):
+def test_mixture_starts_at_the_centres_of_clusters(small):
+    """Every mean is that of the latents that are nearest to it (Lloyd 1982), but for the factor towards 0."""
     torch.manual_seed(0)
     decoder, prior = Decoder(DecoderSpec(n_latent=3, n_hidden=5), small.sizes), GaussianMixture(4, 3)
     latents = start_latents(small, 3)
     start_weights(decoder, prior, small, latents)
+    centres = prior.means.detach().numpy() / 0.8
+    nearest = np.square(latents[:, None] - centres[None]).sum(2).argmin(1)
+    for k, centre in enumerate(centres):
+        np.testing.assert_allclose(centre, latents[nearest == k].mean(0), atol=1e-5)
+    np.testing.assert_allclose(prior.precision.detach(), 1 / (0.5 * latents.var(0, ddof=1).mean()), rtol=1e-4)
+
+
+def test_mixture_of_more_components_than_samples_starts_on_samples(small):
+    few = small.take(np.arange(5))
+    decoder, prior = Decoder(DecoderSpec(n_latent=3, n_hidden=5), small.sizes), GaussianMixture(9, 3)
+    latents = start_latents(few, 3)
+    start_weights(decoder, prior, few, latents)
     distance = np.abs(prior.means.detach().numpy()[:, None] - 0.8 * latents[None]).max(2).min(1)
     np.testing.assert_allclose(distance, 0.0, atol=1e-6)
-    np.testing.assert_allclose(prior.precision.detach(), 1 / (0.5 * latents.var(0, ddof=1).mean()), rtol=1e-4)
 
 
 def test_without_skip_only_the_biases_start(small):

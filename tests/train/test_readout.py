@@ -255,3 +255,22 @@ def test_labels_bring_kinds_with_any_number_of_pure_samples(linear, n_pure):
     sizes = {"n_latent": 2, "n_kinds": 2, "n_mirnas": 8, "cells": kinds.cells, "n_axes": 1}
     assert kinds is not None and kinds.sizes == sizes
     assert all(bool(torch.isfinite(value).all()) for part in (readout, kinds) for value in part.state_dict().values())
+
+
+def test_the_map_from_counts_learns_from_tissues_alone(linear):
+    """It is the same whatever the miRNA of cells, which are answered without it."""
+    decoder, prior, mosaic = linear
+    is_cell = np.arange(80) >= 60
+    labels = SampleLabels(
+        np.where(is_cell, "cell", "tissue"), is_cell, np.full(80, ""), np.zeros(80, bool), np.ones(80, np.float32)
+    )
+    options = ReadoutOptions(depths=(None,), adaptive=None, rank=8, draws=(1e3,), noise=None)
+    options = dataclasses.replace(options, cells=CellOptions((500.0,), panel_genes=20, n_mixtures=12))
+    other = mosaic["mirna"].counts.copy()
+    other[is_cell] = other[is_cell][:, ::-1]
+    changed = Mosaic({"mrna": mosaic["mrna"], "mirna": Modality.from_mask(other)})
+    one, two = (fit_readout(decoder, prior, m, options, labels=labels).readout.wide for m in (mosaic, changed))
+    torch.testing.assert_close(one.counts.state_dict(), two.counts.state_dict())
+    assert (one.denoised.slopes - two.denoised.slopes).abs().max() > 0.01
+    everyone = fit_readout(decoder, prior, mosaic, options).readout.wide.counts
+    assert (one.counts.intercepts - everyone.intercepts).abs().max() > 0.01

@@ -18,6 +18,7 @@ from midgd.infer.molecules import MoleculeLimit, misfit_of_reads, scaled
 from midgd.infer.objective import LogPosterior
 from midgd.infer.parallel import Counts, map_rows
 from midgd.infer.profiles import shown_by
+from midgd.infer.shares import at_most_all
 from midgd.infer.uncertainty import expected_sd
 from midgd.infer.weights import mixing_weights, parts_of_answer
 from midgd.nn.readout import MILLION
@@ -186,6 +187,9 @@ class Predictor:
             weights = mixing_weights(shown.reliability, shown.molecules, self.part_of_others, *of_kinds)
             added = None if self.kinds is None or weights.kinds is None else self.kinds.added(weights.kinds)
             share = self.readout(shown.profiles, weights, added, overwrite=self.zero_shot is None).expm1() / MILLION
+            for level in self.reference.levels:
+                outputs = self.reference.outputs(level)
+                share[:, outputs] = at_most_all(share[:, outputs])
             parts = parts_of_answer(weights, with_counts=with_counts)
         if self.zero_shot is not None:
             own = torch.log1p(share[:, self.reference.outputs("mature")] * MILLION)

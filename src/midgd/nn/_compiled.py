@@ -146,6 +146,85 @@ def log_likelihood(logits, counts, library, dispersion, value):
             gradient[g] = scores[g] - share[g] * per_share
 
 
+@_compiled(VALUES)
+def digamma(y):
+    """Derivative of the log Gamma function at y > 0 (Abramowitz and Stegun 1964, 6.3.5 and 6.3.18).
+
+    Where the series does not hold it is taken at y + 4, less the derivative of log P, P = y (y + 1) (y + 2) (y + 3).
+    """
+    few = y < f32(4.0)
+    z = y + f32(4.0) if few else y
+    inverse = ONE / z
+    square = inverse * inverse
+    series = square * (f32(1 / 12) - square * (f32(1 / 120) - square * f32(1 / 252)))
+    t = y * (y + f32(3.0))  # P = t (t + 2)
+    slope = (y + y + f32(3.0)) * (t + t + f32(2.0)) / (t * (t + f32(2.0)))
+    return log(z) - HALF * inverse - series - (slope if few else ZERO)
+
+
+@_compiled(VALUES)
+def _of_stirling(inverse):
+    """The series of the log Gamma function at z >= 4 (Abramowitz and Stegun 1964, 6.1.41); ``inverse`` is 1 / z."""
+    square = inverse * inverse
+    return inverse * (f32(1 / 12) - square * (f32(1 / 360) - square * f32(1 / 1260)))
+
+
+@_compiled(VALUES)
+def lgamma_ratio(x, r):
+    """Log Gamma(x + r) - log Gamma(x + 1) for x >= 0 and r > 0: of the size of r log x, where each is of x log x.
+
+    With z = x + 1 and y = x + r it is (z - 1/2) log(y / z) + (r - 1) (log y - 1) and two series; of few counts it is
+    taken at x + 4.
+    """
+    few = x < f32(4.0)
+    shift = f32(4.0) if few else ZERO
+    y, z, more = x + r + shift, x + ONE + shift, r - ONE
+    of_y, of_z = ONE / y, ONE / z
+    value = (z - HALF) * log1p(more * of_z, z * of_y) + more * (log(y) - ONE) + _of_stirling(of_y) - _of_stirling(of_z)
+    t, u = (x + r) * (x + r + f32(3.0)), (x + ONE) * (x + f32(4.0))
+    product = t * (t + f32(2.0)) / (u * (u + f32(2.0)))
+    return value - log(product if few else ONE)
+
+
+@_compiled(SUMS)
+def _sum_of_ratios(counts, dispersion):
+    total = ZERO
+    for g in range(len(counts)):
+        total += lgamma_ratio(counts[g], dispersion[g])
+    return total
+
+
+@_compiled(SUMS)
+def lgamma_ratios(counts, dispersion, value):
+    """Sums of :func:`lgamma_ratio` over the genes of samples, (n,)."""
+    for i in range(len(counts)):
+        x, total = counts[i], 0.0
+        for first in range(0, len(dispersion), BLOCK):
+            genes = slice(first, first + BLOCK)
+            total += _sum_of_ratios(x[genes], dispersion[genes])
+        value[i] = total
+
+
+@_compiled(SUMS)
+def dispersion_score(logits, counts, library, dispersion, out):
+    """Derivatives of the log likelihood by the dispersions, (G,), summed over samples.
+
+    That of a count is digamma(x + r) - digamma(r) - log(1 + m / r) + (m - x) / (m + r).
+    """
+    share, of_none = np.empty(logits.shape[1], f32), np.empty(logits.shape[1], f32)
+    for g in range(len(of_none)):
+        of_none[g] = digamma(dispersion[g])
+        out[g] = ZERO
+    for i in range(len(logits)):
+        x = counts[i]
+        _, total = _softmax(logits[i], share)
+        scale = library[i] / total
+        for g in range(len(share)):
+            r, mean = dispersion[g], share[g] * scale
+            spread = ONE / (mean + r)
+            out[g] += digamma(x[g] + r) - of_none[g] - log1p(mean / r, r * spread) + (mean - x[g]) * spread
+
+
 @_compiled(SUMS)
 def damped_score(counts, library, share, dispersion, out):
     """See :meth:`midgd.nn.loops.Loops.damped_score`."""

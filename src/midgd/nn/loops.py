@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
+from scipy import sparse, special
 from torch import Tensor
 
 from midgd.nn.count_head import CountHead, Memory
@@ -47,14 +47,27 @@ class Loops:
     ----------
     compiled
         :mod:`midgd.nn._compiled`.
-    head
-        Negative binomial.
+    dispersion
+        (G,) of a negative binomial head.
     """
 
-    def __init__(self, compiled: ModuleType, head: CountHead) -> None:
-        assert isinstance(head, NegativeBinomialHead)
+    def __init__(self, compiled: ModuleType, dispersion: Tensor) -> None:
         self.compiled = compiled
-        self.dispersion = head.dispersion.detach().numpy()
+        self.dispersion = dispersion.detach().numpy()
+
+    def only(self, measured: Tensor) -> Loops:
+        """The same for some of the genes.
+
+        Parameters
+        ----------
+        measured
+            (n_measured,) their indices.
+
+        Returns
+        -------
+        Loops for arrays (n, n_measured).
+        """
+        return Loops(self.compiled, torch.from_numpy(self.dispersion)[measured])
 
     def log_likelihood(self, logits: Tensor, counts: Tensor, library: Tensor) -> tuple[Tensor, Tensor]:
         r"""Log likelihood of samples, up to a constant, and its gradient by the logits of the shares.
@@ -81,6 +94,41 @@ class Loops:
         of_library = library[:, 0].contiguous().numpy()
         self.compiled.log_likelihood(logits.numpy(), counts.numpy(), of_library, self.dispersion, value.numpy())
         return value, logits
+
+    def log_binomial(self, counts: Tensor) -> Tensor:
+        r"""What :meth:`log_likelihood` leaves out, :math:`\sum_g \log \binom{x + r - 1}{x}`.
+
+        Parameters
+        ----------
+        counts
+            (n, G).
+
+        Returns
+        -------
+        (n,), in double precision.
+        """
+        value = np.empty(len(counts))
+        self.compiled.lgamma_ratios(counts.numpy(), self.dispersion, value)
+        return torch.from_numpy(value - special.gammaln(self.dispersion.astype(np.float64)).sum())
+
+    def dispersion_score(self, logits: Tensor, counts: Tensor, library: Tensor) -> Tensor:
+        """Derivatives of the log likelihood of all samples together by the dispersions.
+
+        Parameters
+        ----------
+        logits, counts
+            (n, G).
+        library
+            (n, 1) sums of the counts.
+
+        Returns
+        -------
+        (G,).
+        """
+        score = counts.new_empty(counts.shape[1])
+        of_library = library[:, 0].contiguous().numpy()
+        self.compiled.dispersion_score(logits.numpy(), counts.numpy(), of_library, self.dispersion, score.numpy())
+        return score
 
     def damped_score(self, counts: Tensor, library: Tensor, share: Tensor, out: Tensor) -> Tensor:
         """:meth:`midgd.nn.CountHead.damped_score` where the decoded shares of all samples are the same.
@@ -205,8 +253,10 @@ def loops_for(head: CountHead) -> Loops | None:
     -------
     None where torch computes: other likelihoods, precisions and devices, and without numba.
     """
-    compiled = _compiled() if type(head) is NegativeBinomialHead and _fits(head.bias.detach()) else None
-    return None if compiled is None else Loops(compiled, head)
+    if type(head) is not NegativeBinomialHead or not _fits(head.bias.detach()):
+        return None
+    compiled = _compiled()
+    return None if compiled is None else Loops(compiled, head.dispersion)
 
 
 @functools.cache

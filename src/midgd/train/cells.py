@@ -44,14 +44,11 @@ class CellOptions:
         Genes of a panel on which the shallowest of these are seen once more.
     n_mixtures
         Mixtures of two or three samples, at least one of them pure, at 600 to 30,000 molecules.
-    counts_copies
-        Copies of droplets and mixtures among the draws that the maps from counts learn from.
     """
 
     droplets: tuple[float, ...] = (20_000.0, 5_000.0, 2_000.0, 600.0)
     panel_genes: int = 1_000
     n_mixtures: int = 400
-    counts_copies: int = 2
 
 
 class Drawn(NamedTuple):

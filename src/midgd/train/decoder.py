@@ -21,6 +21,7 @@ from midgd.settings import logger, settings
 from midgd.train.checkpoint import load_checkpoint, save_checkpoint
 from midgd.train.downsampling import downsample
 from midgd.train.initialise import start_latents, start_weights
+from midgd.train.likelihood import log_likelihood
 from midgd.train.mosaic import Mosaic
 from midgd.train.options import TrainOptions
 from midgd.train.validate import held_out_log_likelihood
@@ -222,11 +223,10 @@ class _Trainer:
         for positions, measured in modality.groups(rows):
             everything = len(measured) == modality.n_features
             index = None if everything else torch.from_numpy(measured).to(self.device)
-            own = downsample(modality.counts[np.ix_(rows[positions], measured)], depth, self.generator)
-            counts = torch.from_numpy(own).to(self.device)
-            log_share = head.log_share(features[torch.from_numpy(positions).to(self.device)], index)
-            log_library = counts.sum(1, keepdim=True).clamp_min(1e-8).log()
-            total = total + head.log_prob(counts, log_library + log_share, index).sum()
+            own = modality.counts[rows[positions]] if everything else modality.counts[np.ix_(rows[positions], measured)]
+            counts = torch.from_numpy(downsample(own, depth, self.generator)).to(self.device)
+            seen = features[torch.from_numpy(positions).to(self.device)]
+            total = total + log_likelihood(head, seen, counts, index)
         return total
 
     @property

@@ -99,10 +99,19 @@ def start_weights(decoder: Decoder, prior: GaussianMixture, mosaic: Mosaic, late
     """
     for name, modality in mosaic.modalities.items():
         _start_head(decoder.head(name), modality, latents, skip=decoder.spec.skip)
-    chosen = torch.randint(len(latents), (prior.n_components,))
-    prior.means.copy_(MEAN * torch.from_numpy(latents)[chosen])
+    prior.means.copy_(MEAN * torch.from_numpy(_centres(latents, prior.n_components)))
     spread = torch.from_numpy(latents).var(0).mean().clamp_min(1e-3)
     prior.neg_log_var.fill_(-torch.log(VARIANCE * spread).item())
+
+
+def _centres(latents: NDArray[np.float32], n: int) -> NDArray[np.float32]:
+    """Centres (n, d) of clusters of latents; samples drawn at random where there are no more of them than clusters."""
+    from sklearn.cluster import KMeans
+
+    seed = int(torch.randint(2**31, (1,)))
+    if len(latents) <= n:
+        return latents[np.random.default_rng(seed).integers(len(latents), size=n)]
+    return KMeans(n, n_init=3, random_state=seed).fit(latents).cluster_centers_.astype(np.float32)
 
 
 def _start_head(head: CountHead, modality: Modality, latents: NDArray[np.float32], *, skip: bool) -> None:

@@ -60,6 +60,11 @@ class SampleLabels:
         indicator = self.indicator
         return np.flatnonzero(self.pure @ indicator > 0.5 * indicator.sum(0))
 
+    @property
+    def of_cells(self) -> NDArray[np.bool_]:
+        """(n,) whether the kind of a sample is one of cells, not a tissue."""
+        return np.isin(self.kind, np.array(self.kinds)[self.cell_kinds])
+
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> SampleLabels:
         """Labels of a subset of samples, by mask or by position.
 
