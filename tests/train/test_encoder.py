@@ -34,7 +34,7 @@ def test_starts_are_near_and_cost_no_evaluations(encoder, toy_reference, toy_pai
     centre = posterior.prior.mean.expand(len(x), -1)
     value, at_centre = (posterior(point, x, x.sum(1, keepdim=True))[0] for point in (z, centre))
     assert (best - value).median() < 0.1 * (best - at_centre).median()
-    assert ends[0].n_evaluations.float().mean() <= ends[1].n_evaluations.float().mean() + 0.25
+    assert ends[0].n_evaluations.float().mean() <= ends[1].n_evaluations.float().mean() + 0.4
     assert (ends[0].value >= best - 0.1).float().mean() > 0.9
 
 
