@@ -55,6 +55,11 @@ class Loops:
         self.compiled = compiled
         self.dispersion = dispersion.detach().numpy()
 
+    @functools.cached_property
+    def lgamma(self) -> NDArray[np.float64]:
+        """Log Gamma functions of the dispersions, (G,)."""
+        return np.asarray(special.gammaln(self.dispersion.astype(np.float64)))
+
     def only(self, measured: Tensor) -> Loops:
         """The same for some of the genes.
 
@@ -67,7 +72,9 @@ class Loops:
         -------
         Loops for arrays (n, n_measured).
         """
-        return Loops(self.compiled, torch.from_numpy(self.dispersion)[measured])
+        part = Loops(self.compiled, torch.from_numpy(self.dispersion)[measured])
+        part.lgamma = self.lgamma[measured.numpy()]
+        return part
 
     def log_likelihood(self, logits: Tensor, counts: Tensor, library: Tensor) -> tuple[Tensor, Tensor]:
         r"""Log likelihood of samples, up to a constant, and its gradient by the logits of the shares.
@@ -109,7 +116,7 @@ class Loops:
         """
         value = np.empty(len(counts))
         self.compiled.lgamma_ratios(counts.numpy(), self.dispersion, value)
-        return torch.from_numpy(value - special.gammaln(self.dispersion.astype(np.float64)).sum())
+        return torch.from_numpy(value - self.lgamma.sum())
 
     def dispersion_score(self, logits: Tensor, counts: Tensor, library: Tensor) -> Tensor:
         """Derivatives of the log likelihood of all samples together by the dispersions.

@@ -21,7 +21,7 @@ from midgd.settings import logger, settings
 from midgd.train.checkpoint import load_checkpoint, save_checkpoint
 from midgd.train.downsampling import downsample
 from midgd.train.initialise import start_latents, start_weights
-from midgd.train.likelihood import log_likelihood
+from midgd.train.likelihood import Measured, log_likelihood
 from midgd.train.mosaic import Mosaic
 from midgd.train.options import TrainOptions
 from midgd.train.validate import held_out_log_likelihood
@@ -216,18 +216,17 @@ class _Trainer:
         return -log_posterior
 
     def _log_likelihood(self, name: str, rows: NDArray[np.int64], features: Tensor) -> Tensor:
-        modality, head = self.mosaic[name], self.decoder.head(name)
-        total, depth = features.new_zeros(()), None
+        modality, depth = self.mosaic[name], None
         if self.options.objective == "map_downsampled" and name == "mrna":
             depth = DEPTHS[int(self.generator.integers(len(DEPTHS)))]
+        groups = []
         for positions, measured in modality.groups(rows):
-            everything = len(measured) == modality.n_features
-            index = None if everything else torch.from_numpy(measured).to(self.device)
-            own = modality.counts[rows[positions]] if everything else modality.counts[np.ix_(rows[positions], measured)]
-            counts = torch.from_numpy(downsample(own, depth, self.generator)).to(self.device)
-            seen = features[torch.from_numpy(positions).to(self.device)]
-            total = total + log_likelihood(head, seen, counts, index)
-        return total
+            everything, of_group = len(measured) == modality.n_features, rows[positions]
+            counts = modality.counts[of_group] if everything else modality.counts[np.ix_(of_group, measured)]
+            arrays = positions, downsample(counts, depth, self.generator), measured
+            in_batch, own, columns = (torch.from_numpy(array).to(self.device) for array in arrays)
+            groups.append(Measured(in_batch, own, None if everything else columns))
+        return log_likelihood(self.decoder.head(name), features, groups)
 
     @property
     def modules(self) -> dict[str, nn.Module]:
