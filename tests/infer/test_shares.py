@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 from midgd.infer.shares import at_most_all
 
-shares = arrays(np.float64, (3, 7), elements=st.floats(0.0, 50.0))
+shares = arrays(np.float64, st.sampled_from([(3, 7), (3, 40)]), elements=st.floats(0.0, 50.0))
 
 
 def level_by_bisection(row: np.ndarray) -> float:
@@ -27,7 +27,7 @@ def test_the_largest_are_cut_to_the_level_that_leaves_all(values):
     found = at_most_all(torch.tensor(values)).numpy()
     for row, changed in zip(values, found, strict=True):
         expected = row if row.sum() <= 1.0 else np.minimum(row, level_by_bisection(row))
-        np.testing.assert_allclose(changed, expected, atol=1e-9)
+        np.testing.assert_allclose(changed, expected, atol=2e-6)
 
 
 @given(shares)
