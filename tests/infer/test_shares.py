@@ -47,3 +47,11 @@ def test_what_fits_is_left_alone(share):
 def test_a_lymphocyte_has_no_more_of_one_mirna_than_it_has():
     found = at_most_all(torch.tensor([[3.0, 0.3, 0.1]]))
     torch.testing.assert_close(found, torch.tensor([[0.6, 0.3, 0.1]]))
+
+
+def test_a_share_of_any_size_is_cut():
+    values = torch.full((1, 900), 1e-3)
+    values[0, 5] = 1e9
+    found = at_most_all(values.clone())
+    torch.testing.assert_close(found[0, 5].item(), 1.0 - 0.899, atol=2e-6, rtol=0.0)
+    assert torch.equal(found[0, 6:], values[0, 6:])

@@ -31,7 +31,7 @@ def at_most_all(share: Tensor) -> Tensor:
     """
     rows = torch.nonzero(share.sum(1) > 1.0)[:, 0]
     if len(rows):
-        own = share[rows]
+        own = share[rows].clamp_max(1.0)  # as the level is, and sums of large values would be inexact
         share[rows] = torch.minimum(own, _level(own))
     return share
 
@@ -47,9 +47,10 @@ def _level(share: Tensor) -> Tensor:
     others = share.sum(1, keepdim=True) - share.topk(n, 1).values.cumsum(1)
     few = (1.0 - others) / torch.arange(1, n + 1, device=share.device)
     level = few.amax(1, keepdim=True).clamp_min(1.0 / share.shape[1])
-    while True:
+    for _ in range(share.shape[1]):
         missing = 1.0 - torch.minimum(share, level).sum(1, keepdim=True)
         missing = torch.where(missing > TOLERANCE, missing, 0.0)
         if not missing.any():
-            return level
+            break
         level = level + missing / (share > level).sum(1, keepdim=True).clamp_min(1)
+    return level

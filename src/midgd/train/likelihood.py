@@ -71,8 +71,8 @@ class _Compiled(torch.autograd.Function):
         logits, total = logits.detach(), 0.0
         gradient = torch.zeros_like(logits)
         score = torch.zeros_like(dispersion) if ctx.needs_input_grad[1] else None
-        for rows, counts, measured in groups:
-            library = counts.sum(1, keepdim=True).clamp_min(1e-8)
+        for group in groups:
+            rows, counts, measured, library = *group, group.library
             whole = measured is None
             columns, own = (slice(None), loops) if measured is None else (measured, loops.only(measured))
             part = logits[rows] if whole else logits[rows[:, None], columns]
