@@ -20,6 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from midgd._torch import one_core_threads
+
 Floats = NDArray[np.float32]
 
 SOFTEN = 0.2
@@ -180,13 +182,18 @@ def adaptive_ridge(sample: Regression, weight: Floats, *, penalty: float, n_feat
     strongest = torch.from_numpy(np.ascontiguousarray(weight.T)).topk(min(n_features, len(by_feature)), dim=1)
     slopes = np.zeros(weight.shape, np.float32)
     deviation = sample.target.square().sum(0).div(sample.n).sqrt()
-    for m in torch.nonzero(deviation > MIN_SCORED)[:, 0].tolist():
+
+    def fit_one(m: int) -> None:
         chosen, w = strongest.indices[m], strongest.values[m]
         weighted = by_feature[chosen] * w[:, None]
         kernel = weighted.T @ weighted
         kernel.diagonal().add_(penalty * kernel.diagonal().sum() / sample.n + 1e-6)
         dual = torch.cholesky_solve(sample.target[:, m : m + 1], torch.linalg.cholesky(kernel))
         slopes[chosen.numpy(), m] = (w * (weighted @ dual)[:, 0]).numpy()
+
+    # A thread for each target: the matrices of one are too small for two threads to share.
+    with one_core_threads(torch.get_num_threads()) as pool:
+        list(pool.map(fit_one, torch.nonzero(deviation > MIN_SCORED)[:, 0].tolist()))
     return sample.linear_map(slopes)
 
 
