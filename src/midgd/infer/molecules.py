@@ -53,7 +53,7 @@ class MoleculeLimit:
     @cached_property
     @torch.no_grad()
     def log_genes(self) -> NDArray[np.float64]:
-        """Natural log of the number of genes at each of :data:`MOLECULES`; 90 ms, made when a row asks."""
+        """Natural log of the number of genes at each of :data:`MOLECULES`; .2 s, made when a row asks."""
         posterior = self.posterior
         log_share = posterior.log_share(posterior.prior.means)
         none, found = torch.zeros_like(log_share), []

@@ -188,8 +188,7 @@ class Predictor:
             added = None if self.kinds is None or weights.kinds is None else self.kinds.added(weights.kinds)
             share = self.readout(shown.profiles, weights, added, overwrite=self.zero_shot is None).expm1() / MILLION
             for level in self.reference.levels:
-                outputs = self.reference.outputs(level)
-                share[:, outputs] = at_most_all(share[:, outputs])
+                at_most_all(share[:, self.reference.outputs(level)])  # in place: the outputs of a level are a slice
             parts = parts_of_answer(weights, with_counts=with_counts)
         if self.zero_shot is not None:
             own = torch.log1p(share[:, self.reference.outputs("mature")] * MILLION)
