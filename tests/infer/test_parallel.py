@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from midgd.infer import parallel
-from midgd.infer.parallel import map_rows
+from midgd.infer.parallel import map_chunks, map_rows, rows_of_task
 
 CPU = torch.device("cpu")
 
@@ -58,3 +58,29 @@ def test_an_error_arrives_and_later_tasks_never_begin(monkeypatch):
 
 def test_accelerators_get_everything_at_once():
     assert map_rows(len, np.zeros((5_000, 1)), torch.device("cuda")) == [5_000]
+
+
+def test_chunks_are_taken_when_there_is_a_thread_for_them(threads):
+    taken, begun = [], threading.Barrier(threads)
+
+    def chunks():
+        for i in range(3 * threads):
+            taken.append(i)
+            yield np.full((2, 1), i)
+
+    def work(part):
+        begun.wait(10)  # breaks unless as many threads as there are work at once
+        return int(part[0, 0])
+
+    for i, result in enumerate(map_chunks(work, chunks(), CPU)):
+        assert result == i and len(taken) <= i + threads + 1
+    assert len(taken) == 3 * threads
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 2_048, 5_000, 1_000_000])
+def test_tasks_are_alike_and_as_many_for_every_thread(threads, n):
+    rows = rows_of_task(n, CPU)
+    n_tasks = -(-n // rows)
+    assert 1 <= rows <= parallel.MAX_ROWS and n_tasks * rows - n < max(n_tasks, 1)
+    assert n < threads or n_tasks % threads == 0
+    assert rows_of_task(n, torch.device("cuda")) == max(n, 1)

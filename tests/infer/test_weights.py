@@ -50,6 +50,12 @@ def test_counts_of_a_sure_cell_say_nothing():
     torch.testing.assert_close(found.counts, torch.tensor([0.0, 0.25, 0.5]))
 
 
+def test_a_weight_of_counts_that_changes_nothing_is_none():
+    p = torch.tensor([[0.99, 0.01], [0.985, 0.015], [0.97, 0.03]])
+    found = mixing_weights(SURE, torch.full((3,), 1e9), None, p, torch.tensor([1.0, 0.0]))
+    torch.testing.assert_close(found.counts, torch.tensor([0.0, 0.0075 * 0.5, 0.015]), rtol=1e-4, atol=1e-6)
+
+
 @given(
     reliability=st.floats(0, 1),
     molecules=st.floats(0, 1e8),

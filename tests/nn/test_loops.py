@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 from scipy import sparse, special
 
 from midgd.infer import profiles
-from midgd.infer.profiles import shown_by
+from midgd.infer.profiles import counts_profiles, shown_by
 from midgd.nn import NegativeBinomialHead, ProfileReadout, ZeroInflatedNegativeBinomialHead, loops
-from midgd.nn.count_head import Memory
-from midgd.nn.loops import among, fill, loops_for
+from midgd.nn.loops import among, chosen_products, fill, has_repeats, loops_for
 
 N, G = 6, 2_500  # more genes than a block
 compiled = pytest.importorskip("midgd.nn._compiled")
@@ -91,20 +90,19 @@ def test_damped_score_is_that_of_the_head(head):
 
 @pytest.mark.parametrize("depth", [3.0, 2_000.0, 1e6])
 @pytest.mark.parametrize("n_present", [G, 700, 1])
-@pytest.mark.parametrize("with_counts", [True, False])
-def test_what_samples_show_is_the_same_without_loops(head, monkeypatch, depth, n_present, with_counts):
+def test_what_samples_show_is_the_same_without_loops(head, monkeypatch, depth, n_present):
     logits, counts, _ = sample(depth)
     genes = None if n_present == G else torch.randperm(G, generator=torch.Generator().manual_seed(2))[:n_present]
     counts = counts if genes is None else counts[:, genes]
-    memory = Memory(torch.full_like(logits, torch.nan), torch.full_like(logits, torch.nan))
-    found = shown_by(head, logits, counts, genes, memory, with_counts=with_counts)
+    one, other = (torch.full_like(logits, torch.nan) for _ in range(2))
+    shown, rows = shown_by(head, logits, counts, genes, one), torch.tensor([N - 1, 0])
+    own = counts_profiles(head, logits, counts, shown.molecules, genes, rows, other)
     monkeypatch.setattr(profiles, "loops_for", lambda head: None)
-    expected = shown_by(head.double(), logits.double(), counts.double(), genes, with_counts=with_counts)
+    expected = shown_by(head.double(), logits.double(), counts.double(), genes)
+    profile = counts_profiles(head, logits.double(), counts.double(), expected.molecules, genes, rows)
     head.float()
-    assert (found.profiles.counts is None) is not with_counts
-    for one, two in zip((*found.profiles, *found[1:]), (*expected.profiles, *expected[1:]), strict=True):
-        if one is not None:
-            torch.testing.assert_close(one.double(), two, rtol=2e-5, atol=5e-5)
+    for found, known in zip((own, *shown), (profile, *expected), strict=True):
+        torch.testing.assert_close(found.double(), known, rtol=2e-5, atol=5e-5)
 
 
 def test_profile_among_some_genes():
@@ -130,6 +128,30 @@ def test_sparse_rows_are_written_into_slots(monkeypatch, with_numba, index):
     np.testing.assert_array_equal(counts[[4, 0, 3]], matrix[2:5].toarray())
     assert (counts[[1, 2]] == 7.0).all()
     np.testing.assert_allclose(library, matrix[2:5].toarray().sum(1), rtol=1e-6)
+
+
+@pytest.mark.parametrize("with_numba", [True, False])
+def test_entries_of_one_gene_add_up_and_are_found(monkeypatch, with_numba):
+    if not with_numba:
+        monkeypatch.setattr(loops, "_compiled", lambda: None)
+    parts = np.array([1.0, 2.0, 4.0, 8.0], np.float32), np.array([3, 5, 3, 3]), np.array([0, 3, 4])
+    repeated, unordered = (
+        sparse.csr_matrix(parts, (2, 9)),
+        sparse.csr_matrix((parts[0], [5, 3, 1, 3], parts[2]), (2, 9)),
+    )
+    counts = np.zeros((2, 9), np.float32)
+    np.testing.assert_array_equal(fill(repeated, slice(0, 2), np.arange(2), counts), [7.0, 8.0])
+    assert counts[0, 3] == 5.0 and counts[0, 5] == 2.0 and counts[1, 3] == 8.0
+    assert has_repeats(repeated) and has_repeats(unordered) is not with_numba
+
+
+def test_products_with_chosen_matrices(monkeypatch):
+    vectors, chosen = torch.randn(N, 7), torch.tensor([2, 0, 2, 1, 1, 0])[torch.arange(N) % 6]
+    matrices = torch.randn(3, 7, 7)
+    expected = torch.stack([vector @ matrices[i] for vector, i in zip(vectors, chosen, strict=True)])
+    torch.testing.assert_close(chosen_products(vectors, matrices, chosen), expected)
+    monkeypatch.setattr(loops, "_compiled", lambda: None)
+    torch.testing.assert_close(chosen_products(vectors, matrices, chosen), expected)
 
 
 def test_other_likelihoods_precisions_and_a_broken_numba_are_left_to_torch(head, monkeypatch):

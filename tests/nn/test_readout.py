@@ -54,7 +54,7 @@ def test_readout_is_its_formula(profiles, counts_rank):
 def test_answers_from_all_genes_and_from_core_genes_are_mixed(all_genes):
     readout = random_readout(7)
     assert readout.core is not None
-    rates = [part[:, 1:8].expm1() for part in PROFILES]
+    rates = [part[:, 1:8].expm1() for part in PROFILES[:2]]
     own = [torch.log1p(scale * x / x.sum(1, keepdim=True)) for x, scale in zip(rates, (1e6, 1e3), strict=True)]
     wide = by_hand(readout.wide, PROFILES)
     core = by_hand(readout.core, Profiles(*own))
@@ -62,6 +62,14 @@ def test_answers_from_all_genes_and_from_core_genes_are_mixed(all_genes):
     np.testing.assert_allclose(
         readout(PROFILES, WEIGHTS._replace(all_genes=all_genes)).detach(), expected, rtol=1e-4, atol=1e-3
     )
+
+
+@pytest.mark.parametrize("rows", [[], [2], [3, 1], [3, 0, 1, 2]])
+def test_counts_profiles_of_the_samples_that_have_a_weight_are_enough(rows):
+    readout, chosen = random_readout(7), torch.tensor(rows, dtype=torch.long)
+    weights = WEIGHTS._replace(counts=torch.zeros(N).index_copy(0, chosen, WEIGHTS.counts[chosen]), all_genes=0.4)
+    some = Profiles(PROFILES.denoised, PROFILES.counts[chosen], chosen)
+    torch.testing.assert_close(readout(some, weights), readout(PROFILES, weights))
 
 
 def test_part_of_the_genes_beside_the_core():

@@ -77,8 +77,8 @@ def test_goes_on_after_an_interruption(toy_query, toy_reference, expected, tmp_p
     assert not path.exists()
     asked = []
     monkeypatch.setattr(
-        "midgd.infer.Predictor.__call__",
-        lambda self, counts, call=midgd.infer.Predictor.__call__: asked.append(counts.shape[0]) or call(self, counts),
+        "midgd.infer.Predictor._predict",
+        lambda self, counts, call=midgd.infer.Predictor._predict: asked.append(counts.shape[0]) or call(self, counts),
     )
     midgd.tl.infer_mirna(toy_query, toy_reference, batch_size=second_batch, output=path)
     assert sum(asked) == toy_query.n_obs - 20

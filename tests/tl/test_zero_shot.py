@@ -68,8 +68,8 @@ def test_values(toy_query, reference):
     wide[:, alignment.present] = counts.toarray()
     mask = np.zeros(wide.shape, bool)
     mask[:, alignment.present] = True
-    for rows, shown, _ in blocks(reference.decoder, Modality.from_mask(wide, mask), prediction.latent):
-        expected = 1 + 0.5 * shown.profiles.denoised[:, -1].numpy()
+    for rows, shown, *_ in blocks(reference.decoder, Modality.from_mask(wide, mask), prediction.latent):
+        expected = 1 + 0.5 * shown.denoised[:, -1].numpy()
         np.testing.assert_allclose(found[NAMES[1]].to_numpy()[rows], expected, rtol=1e-3)
     assert (found[NAMES[2]] == 0).all()
 

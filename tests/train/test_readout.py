@@ -220,7 +220,7 @@ def test_queries_follow_the_patterns(linear):
     row, genes = mosaic["mrna"].take(np.array([2])).counts[:, :40], torch.arange(40)
     infer = Predictor(_reference(decoder, prior), np.arange(40)).infer
     log_share = decoder.log_share(infer(row).z, "mrna")
-    expected = shown_by(decoder.head("mrna"), log_share, torch.tensor(row), genes).profiles.denoised
+    expected = shown_by(decoder.head("mrna"), log_share, torch.tensor(row), genes).denoised
     np.testing.assert_allclose(profile[2], expected[0], atol=1e-3)
 
 

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE = 200_000
 
 
-def predict_blocks(
-    view: CountView, alignment: GeneAlignment, predictor: Predictor, first: int
-) -> Iterator[tuple[int, int, Prediction]]:
+def predict_blocks(view: CountView, alignment: GeneAlignment, predictor: Predictor, first: int) -> Iterator[Prediction]:
     """Predictions of consecutive rows from row ``first`` on, computed block by block where the blocks are."""
     import dask
     import dask.array as da
@@ -47,9 +45,7 @@ def predict_blocks(
         computed = answers[some].compute()
         for block, (prediction, seen) in zip(some, computed[:, 0], strict=True):
             check.add(seen)
-            start = int(ends[block] - sizes[block])
-            skip = max(first - start, 0)
-            yield start + skip, int(ends[block]), prediction[skip:]
+            yield prediction[max(first - int(ends[block] - sizes[block]), 0) :]
 
 
 class _Work:

@@ -18,12 +18,11 @@ from midgd.adata.obs import column
 from midgd.counts import OVERRIDE, CountCheck, CountView, RowSource, is_dask
 from midgd.features import GeneAlignment
 from midgd.infer import Prediction, Predictor
+from midgd.infer.parallel import rows_of_task
 from midgd.settings import settings
 
 # Rows from which on a progress bar is shown: about 3 seconds of work on 2 cores.
 PROGRESS_FROM = 2_000
-# Rows at a time on a CPU: few, so that reading, inference and results of different chunks share the cores.
-ROWS = 1_024
 
 
 def pick_device(device: str) -> torch.device:
@@ -84,13 +83,14 @@ def stream(
         if is_dask(view.matrix):
             parts = predict_blocks(view, alignment, predictor, first)
         else:
-            some = ROWS if predictor.device.type == "cpu" else None
-            chunks = ahead(_checked_chunks(view, alignment, batch_size or some))
-            unfinished = ((max(start, first), stop, rows[max(first - start, 0) :]) for start, stop, rows in chunks)
-            parts = ahead((start, stop, predictor(rows)) for start, stop, rows in unfinished if start < stop)
-        for start, stop, part in parts:
+            if predictor.device.type == "cpu":
+                task = rows_of_task(n - first, predictor.device)
+                batch_size = min(batch_size or task, task)
+            chunks = ahead(_checked_chunks(view, alignment, batch_size))
+            parts = predictor.each(rows[max(first - start, 0) :] for start, stop, rows in chunks if stop > first)
+        for part in parts:
             yield part
-            bar.update(stop - start)
+            bar.update(len(part))
 
 
 def _of_groups(

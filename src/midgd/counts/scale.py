@@ -16,6 +16,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
+from midgd._csr import row_spans
 from midgd.counts.multiples import FINE, WHOLE, multiples, multiples_undone, precision_of
 
 # No logarithm of a count, TPM or RSEM value is larger: 2**25 is 34 million.
@@ -98,8 +99,6 @@ _UNDO: dict[Scale, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
 _LOGS = (Scale.LOG_E, Scale.LOG_2, Scale.LOG_10)
 _WITHOUT_ZEROS = (Scale.FREEMAN_TUKEY, Scale.ANSCOMBE)
 _NORMALISED_FIRST = (*_LOGS, Scale.SQUARE_ROOT)
-# Values of rows that are judged at a time: 0.4 MB, of which an L2 cache holds some arrays.
-_VALUES_AT_A_TIME = 100_000
 
 
 class RowScales(NamedTuple):
@@ -126,17 +125,15 @@ class RowScales(NamedTuple):
 
 def row_scales(matrix: sp.csr_matrix) -> RowScales:
     """Judge each row of a chunk without stored zeros, finite and not negative."""
-    # Some rows at a time: what is computed of them in between stays in the cache of the processor.
-    rows = max(1, _VALUES_AT_A_TIME * matrix.shape[0] // max(1, matrix.nnz))
-    parts = [_row_scales(matrix[a : a + rows]) for a in range(0, max(1, matrix.shape[0]), rows)]
+    parts = [_row_scales(matrix, *span) for span in row_spans(matrix)]
     return RowScales(*(np.concatenate([getattr(part, name) for part in parts]) for name in RowScales._fields))
 
 
-def _row_scales(matrix: sp.csr_matrix) -> RowScales:
-    n_values = np.diff(matrix.indptr).astype(np.int64)
+def _row_scales(matrix: sp.csr_matrix, rows: slice, values: slice) -> RowScales:
+    n_values = np.diff(matrix.indptr[rows.start : rows.stop + 1]).astype(np.int64)
     filled = np.flatnonzero(n_values)
-    begin = matrix.indptr[filled]
-    data = matrix.data
+    begin = matrix.indptr[rows][filled] - values.start
+    data = matrix.data[values]
 
     def per_row(reduce: np.ufunc, values: NDArray[Any], dtype: type) -> NDArray[Any]:
         result: NDArray[Any] = np.zeros(len(n_values), dtype)
@@ -152,7 +149,7 @@ def _row_scales(matrix: sp.csr_matrix) -> RowScales:
     scale = np.where(n_values == 0, Scale.EMPTY, Scale.COUNTS).astype(np.int64)
     doubtful = np.flatnonzero(n_fractional > FRACTIONAL * n_values)
     if len(doubtful):
-        scale[doubtful] = _scale_of_fractional(matrix[doubtful], largest[doubtful], sums[doubtful])
+        scale[doubtful] = _scale_of_fractional(matrix[rows][doubtful], largest[doubtful], sums[doubtful])
     scale[(scale == Scale.COUNTS) & (n_fractional > 0)] = Scale.ESTIMATED
     return RowScales(scale, sums, largest, smallest, n_values, n_ones, n_fractional)
 

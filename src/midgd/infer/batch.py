@@ -12,7 +12,7 @@ from torch import Tensor
 
 from midgd.infer.objective import LogPosterior, Workspace
 from midgd.infer.parallel import Counts
-from midgd.nn.loops import fill
+from midgd.nn.loops import chosen_products, fill
 
 # Relative error of a sum of log likelihoods: ten times and more the rounding of the type (6e-8, 1e-16).
 NOISE = {torch.float32: 5e-7, torch.float64: 1e-14}
@@ -79,13 +79,16 @@ class Batch:
     """
 
     def __init__(self, posterior: LogPosterior, curvatures: Curvatures, counts: Counts, n_slots: int) -> None:
-        self.posterior, self.curvatures, self.source, self.n_slots = posterior, curvatures, merged(counts), n_slots
+        self.posterior, self.curvatures, self.source, self.n_slots = posterior, curvatures, counts, n_slots
         like = posterior.head.bias
         self.noise = NOISE[like.dtype]
         self.counts = like.new_zeros(n_slots, len(like))
         self.library = like.new_zeros(n_slots, 1)
         self.depth = torch.zeros(n_slots, dtype=torch.long, device=like.device)
         self.landmarks: list[int] = []
+        self.keys: dict[tuple[int, int | None], int] = {}  # of the inverse informations in use, to their places
+        self.key = torch.zeros(n_slots, dtype=torch.long, device=like.device)
+        self.inverses = like.new_zeros(0, posterior.prior.n_latent, posterior.prior.n_latent)
 
     @cached_property
     def work(self) -> Workspace:
@@ -96,12 +99,6 @@ class Batch:
     def decoding(self) -> Workspace:
         """Memory for all genes of the model."""
         return self.posterior.workspace(self.n_slots, self.posterior.decoder.head("mrna").n_features)
-
-    @cached_property
-    def inverses(self) -> Tensor:
-        """Inverse information of every slot, (n_slots, d, d)."""
-        d = self.posterior.prior.n_latent
-        return self.library.new_zeros(self.n_slots, d, d)
 
     def begin(self, start: Tensor) -> None:
         """Before a search: the landmark that each row is nearest to.
@@ -124,8 +121,12 @@ class Batch:
             Which rows of the counts.
         """
         self._fill(slots, rows)
-        keys = zip(self.depth[slots].tolist(), self.landmarks[rows], strict=True)
-        self.inverses[slots] = torch.stack([self.curvatures(*key) for key in keys]).to(self.inverses.dtype)
+        keys = list(zip(self.depth[slots].tolist(), self.landmarks[rows], strict=True))
+        if new := [key for key in dict.fromkeys(keys) if key not in self.keys]:
+            more = torch.stack([self.curvatures(*key) for key in new]).to(self.inverses)
+            self.keys |= {key: place for place, key in enumerate(new, len(self.keys))}
+            self.inverses = torch.cat([self.inverses, more])
+        self.key[slots] = torch.tensor([self.keys[key] for key in keys], device=self.key.device)
 
     def blocks(self) -> Iterator[slice]:
         """Fill the slots with consecutive rows, again and again; the rows, of which the last may be too few."""
@@ -166,7 +167,7 @@ class Batch:
         -------
         (n_slots, d).
         """
-        return torch.bmm(vectors[:, None], self.inverses)[:, 0]  # from the left: they are symmetric, and it is faster
+        return chosen_products(vectors, self.inverses, self.key)
 
     def precondition_at_centre(self, vectors: Tensor) -> Tensor:
         """Inverse curvature of every slot, at its depth and the centre of the prior, times vectors.
@@ -185,21 +186,3 @@ class Batch:
             product = vectors @ self.curvatures(depth).to(vectors.dtype)
             result = torch.where((self.depth == depth)[:, None], product, result)
         return result
-
-
-def merged(counts: Counts) -> Counts:
-    """Counts in which a gene of a row has one entry: several are its parts, as everywhere in scipy.
-
-    Parameters
-    ----------
-    counts
-        (n, G), dense or CSR.
-
-    Returns
-    -------
-    (n, G); the same object where nothing had to be merged.
-    """
-    if isinstance(counts, sparse.csr_matrix) and not counts.has_canonical_format:
-        counts = counts.copy()
-        counts.sum_duplicates()
-    return counts

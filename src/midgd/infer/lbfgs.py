@@ -20,7 +20,7 @@ ARMIJO = 1e-4
 SHRINK = 0.35
 # Shortest part of a step that is tried: below it the row has ended. Chosen by hand.
 MIN_STEP = 1e-4
-# Earlier steps that are remembered; Nocedal & Wright 2006, section 7.2, advise 3 to 20.
+# Earlier evaluations that are remembered; Nocedal & Wright 2006, section 7.2, advise 3 to 20.
 MEMORY = 6
 
 
@@ -130,9 +130,9 @@ class _Slots:
         self.z, self.grad, self.direction = (like.new_zeros(n, d) for _ in range(3))
         self.value, self.step = like.new_zeros(n), like.new_ones(n)
         self.n_evaluations = torch.zeros(n, dtype=torch.long, device=like.device)
-        # Oldest first; a weight of zero switches a pair off.
+        # A ring, in which `newest` is the place of the last evaluation; a weight of zero switches a pair off.
         self.ds, self.dg = like.new_zeros(MEMORY, n, d), like.new_zeros(MEMORY, n, d)
-        self.weight = like.new_zeros(MEMORY, n)
+        self.weight, self.newest = like.new_zeros(MEMORY, n), 0
 
     def enter(self, slots: Tensor, rows: slice, z: Tensor) -> None:
         self.row[slots] = torch.arange(rows.start, rows.stop, device=slots.device)
@@ -177,25 +177,25 @@ class _Slots:
         self.row[done] = -1
 
     def _remember(self, rows: Tensor, ds: Tensor, dg: Tensor) -> None:
+        """The pairs of an evaluation take the place of the oldest; a row whose step was not taken has none."""
         curvature = (ds * dg).sum(1)
-        usable = curvature > 1e-10 * ds.norm(dim=1) * dg.norm(dim=1)
-        weight = torch.where(usable, 1.0 / curvature.clamp_min(1e-30), 0.0)
-        for name, newest in (("ds", ds), ("dg", dg), ("weight", weight)):
-            history = getattr(self, name)
-            shifted = torch.cat([history[1:], newest[None]])
-            setattr(self, name, torch.where(rows.view(-1, *[1] * (newest.dim() - 1)), shifted, history))
+        usable = rows & (curvature > 1e-10 * ds.norm(dim=1) * dg.norm(dim=1))
+        self.newest = (self.newest + 1) % MEMORY
+        self.ds[self.newest], self.dg[self.newest] = ds, dg
+        self.weight[self.newest] = torch.where(usable, 1.0 / curvature.clamp_min(1e-30), 0.0)
 
     def _newton(self, problems: Problems) -> Tensor:
         """Two-loop recursion: inverse Hessian times gradient."""
         q = self.grad
         alphas = []
         # Most problems end after fewer steps than there is room for.
-        used = torch.nonzero(self.weight.any(1))[:, 0].tolist()
-        for i in reversed(used):
+        some = self.weight.any(1).tolist()
+        used = [i for i in ((self.newest - age) % MEMORY for age in range(MEMORY)) if some[i]]
+        for i in used:
             alphas.append(self.weight[i] * (self.ds[i] * q).sum(1))
             q = q - alphas[-1][:, None] * self.dg[i]
         q = problems.precondition(q)
-        for i, alpha in zip(used, reversed(alphas), strict=True):
+        for i, alpha in zip(reversed(used), reversed(alphas), strict=True):
             beta = self.weight[i] * (self.dg[i] * q).sum(1)
             q = q + (alpha - beta)[:, None] * self.ds[i]
         return q

@@ -20,6 +20,7 @@ from scipy import sparse
 
 from midgd.infer.objective import LogPosterior
 from midgd.infer.parallel import Counts
+from midgd.nn.loops import has_repeats
 
 # Numbers of molecules for which the number of genes is worked out.
 MOLECULES = np.logspace(0, 6, 13)
@@ -87,12 +88,13 @@ class MoleculeLimit:
         Parameters
         ----------
         counts
-            (n, G) counts of the genes present; a CSR has one entry for a gene.
+            (n, G) counts of the genes present.
 
         Returns
         -------
         (n,), above 0, at most 1.
         """
+        counts = merged(counts)
         if isinstance(counts, sparse.csr_matrix):
             n_genes = np.diff(counts.indptr) if (counts.data > 0).all() else np.asarray((counts > 0).sum(1)).ravel()
             library = np.asarray(counts.sum(1, dtype=np.float64)).ravel()
@@ -143,3 +145,21 @@ def scaled(counts: Counts, kept: NDArray[np.float64]) -> Counts:
             ((counts.data * parts).astype(np.float32), counts.indices, counts.indptr), counts.shape
         )
     return (counts * kept[:, None]).astype(np.float32)
+
+
+def merged(counts: Counts) -> Counts:
+    """Counts in which a gene of a row has one entry: several are its parts, as everywhere in scipy.
+
+    Parameters
+    ----------
+    counts
+        (n, G), dense or CSR.
+
+    Returns
+    -------
+    (n, G); the same object where nothing had to be merged.
+    """
+    if isinstance(counts, sparse.csr_matrix) and has_repeats(counts):
+        counts = counts.copy()
+        counts.sum_duplicates()
+    return counts

@@ -16,6 +16,7 @@ from torch import Tensor
 from midgd.nn import Decoder, GaussianMixture
 from midgd.nn.count_head import Memory
 from midgd.nn.loops import loops_for
+from midgd.nn.prior import FixedMixture
 
 
 class Workspace(NamedTuple):
@@ -54,10 +55,16 @@ class LogPosterior:
         self.head = head.only(genes.to(head.bias.device)).to(device)
         self.loops = loops_for(self.head)
 
+    @cached_property
+    def _fixed(self) -> tuple[FixedMixture, Tensor]:
+        """The prior, and the weights of the head with genes as rows, (G, n_features): what evaluations need."""
+        return FixedMixture(self.prior), self.head.weight.detach().T.contiguous()
+
     def double(self) -> LogPosterior:
         """The same in float64."""
         exact = copy.copy(self)
-        exact.__dict__.pop("linearised_at_centre", None)
+        for name in ("linearised_at_centre", "_fixed"):
+            exact.__dict__.pop(name, None)
         for name in ("decoder", "prior", "head"):
             setattr(exact, name, copy.deepcopy(getattr(self, name)).double())
         exact.loops = None
@@ -110,8 +117,9 @@ class LogPosterior:
             value, score = self.head.log_likelihood_and_score(counts, work.share, library, work.of_head)
             # Through the softmax: the score minus its share-weighted total.
             score.addcmul_(work.share, score.sum(1, keepdim=True), value=-1.0)
-        (grad,) = torch.autograd.grad(features, leaf, score @ self.head.weight.T)
-        log_prior, prior_grad = self.prior.log_prob_and_grad(z)
+        prior, weight = self._fixed
+        (grad,) = torch.autograd.grad(features, leaf, score @ weight)
+        log_prior, prior_grad = prior(z)
         return value + log_prior, grad + prior_grad
 
     def linearised(self, z: Tensor) -> tuple[Tensor, Tensor]:

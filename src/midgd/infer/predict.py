@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from midgd._torch import apart
-from midgd.infer.batch import Batch, merged
+from midgd.infer.batch import Batch
 from midgd.infer.domain import Signs, out_of_domain
 from midgd.infer.kinds import taken_for
 from midgd.infer.latents import InferenceOptions, LatentInference
 from midgd.infer.molecules import MoleculeLimit, misfit_of_reads, scaled
 from midgd.infer.objective import LogPosterior
-from midgd.infer.parallel import Counts, map_rows
-from midgd.infer.profiles import shown_by
+from midgd.infer.parallel import Counts, map_chunks, map_rows
+from midgd.infer.profiles import counts_profiles, shown_by
 from midgd.infer.shares import at_most_all
 from midgd.infer.uncertainty import expected_sd
 from midgd.infer.weights import mixing_weights, parts_of_answer
-from midgd.nn.readout import MILLION
+from midgd.nn.readout import MILLION, Profiles
 from midgd.reference.reference import Calibration, Reference
 from midgd.zeroshot.maps import ZeroShotMaps
 
@@ -149,9 +151,22 @@ class Predictor:
         """Predict rows of counts (n, G), dense or CSR."""
         return Prediction.concatenate(map_rows(self._predict, counts, self.device))
 
+    def each(self, chunks: Iterable[Counts]) -> Iterator[Prediction]:
+        """Predictions of chunks of rows, in order.
+
+        Parameters
+        ----------
+        chunks
+            Counts (n_chunk, G), dense or CSR; best of :func:`midgd.infer.parallel.rows_of_task` rows.
+
+        Yields
+        ------
+        One prediction a chunk.
+        """
+        return map_chunks(self._predict, chunks, self.device)
+
     @torch.no_grad()
     def _predict(self, counts: Counts) -> Prediction:
-        counts = merged(counts)
         kept = np.ones(counts.shape[0]) if self.limit is None else self.limit.kept(counts)
         counts = scaled(counts, kept)
         optimum = self.infer.solve(counts)
@@ -170,14 +185,14 @@ class Predictor:
         judged = evidence, reliability, misfit, surprise, ambiguity, unlikeness
         return Prediction(latent, share, *judged, converged, kind, probability, weights, kept.astype(np.float32))
 
-    def _decode(self, z: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, ...]:
+    def _decode(self, z: Tensor, batch: Batch) -> tuple[Tensor, ...]:
         """Shares of miRNAs, parts of the answer, reliability, the four signs, nearest kind and its probability."""
         head, memory = self.decoder.head("mrna"), batch.decoding
         features = self.decoder(z)
         logits = torch.addmm(head.bias, features, head.weight, out=memory.share)
         with_counts = self.readout is not None and self.readout.with_counts
         present_genes = None if self.everything else self.genes
-        shown = shown_by(head, logits, batch.counts, present_genes, memory.of_head, with_counts=with_counts)
+        shown = shown_by(head, logits, batch.counts, present_genes, memory.of_head.one)
         taken = taken_for(self.kinds, z, batch.library[:, 0] == 0)
         if self.readout is None:
             share = self.decoder.head("mirna").log_share(features).exp()
@@ -186,15 +201,27 @@ class Predictor:
             of_kinds = taken.probabilities, taken.is_cell, taken.likeness
             weights = mixing_weights(shown.reliability, shown.molecules, self.part_of_others, *of_kinds)
             added = None if self.kinds is None or weights.kinds is None else self.kinds.added(weights.kinds)
-            share = self.readout(shown.profiles, weights, added, overwrite=self.zero_shot is None).expm1() / MILLION
+            profiles = Profiles(shown.denoised)
+            if with_counts:
+                rows = _with_weight(weights.counts)
+                of_rows = present_genes, rows, memory.of_head.other
+                own = counts_profiles(head, logits, batch.counts, shown.molecules, *of_rows)
+                profiles = Profiles(shown.denoised, own, rows)
+            share = self.readout(profiles, weights, added, overwrite=self.zero_shot is None).expm1() / MILLION
             for level in self.reference.levels:
                 at_most_all(share[:, self.reference.outputs(level)])  # in place: the outputs of a level are a slice
             parts = parts_of_answer(weights, with_counts=with_counts)
         if self.zero_shot is not None:
             own = torch.log1p(share[:, self.reference.outputs("mature")] * MILLION)
-            share = torch.cat([share, self.zero_shot(shown.profiles.denoised, own).expm1() / MILLION], 1)
+            share = torch.cat([share, self.zero_shot(shown.denoised, own).expm1() / MILLION], 1)
         signs = shown.misfit, shown.surprise, taken.ambiguity, taken.unlikeness
         return share, parts, shown.reliability, *signs, taken.nearest, taken.probability
+
+
+def _with_weight(weights: Tensor) -> Tensor:
+    """Which samples have a weight (n,); two where there is one, for a single row is summed in another order."""
+    rows = torch.nonzero(weights)[:, 0]
+    return weights.topk(min(2, len(weights))).indices if len(rows) == 1 else rows
 
 
 def sample_kind_of(reference: Reference, prediction: Prediction) -> str:

@@ -18,9 +18,8 @@ from torch import Tensor
 
 from midgd.infer.domain import misfit, surprise
 from midgd.nn import CountHead
-from midgd.nn.count_head import Memory
 from midgd.nn.loops import loops_for
-from midgd.nn.readout import MILLION, THOUSAND, Profiles
+from midgd.nn.readout import MILLION, THOUSAND
 
 
 class Shown(NamedTuple):
@@ -28,8 +27,8 @@ class Shown(NamedTuple):
 
     Attributes
     ----------
-    profiles
-        Of all genes of the model.
+    denoised
+        The denoised profile of all genes of the model, (n, n_genes).
     reliability
         How far the counts of the genes present can be trusted, mean over them, (n,).
     molecules
@@ -38,7 +37,7 @@ class Shown(NamedTuple):
         How unlike the decoded shares the counts are, (n,), see :mod:`midgd.infer.domain`.
     """
 
-    profiles: Profiles
+    denoised: Tensor
     reliability: Tensor
     molecules: Tensor
     misfit: Tensor
@@ -46,13 +45,7 @@ class Shown(NamedTuple):
 
 
 def shown_by(
-    head: CountHead,
-    logits: Tensor,
-    counts: Tensor,
-    genes: Tensor | None = None,
-    memory: Memory | None = None,
-    *,
-    with_counts: bool = True,
+    head: CountHead, logits: Tensor, counts: Tensor, genes: Tensor | None = None, out: Tensor | None = None
 ) -> Shown:
     """What samples show, given their decoded shares.
 
@@ -66,10 +59,8 @@ def shown_by(
         Counts of the genes present, (n, G).
     genes
         Their indices, (G,); None when all are present.
-    memory
-        That the profiles may be in.
-    with_counts
-        Whether the counts profile is asked for.
+    out
+        (n, n_genes) memory that the profile may be in.
 
     Returns
     -------
@@ -77,9 +68,8 @@ def shown_by(
     """
     loops = loops_for(head)
     if loops is not None and logits.dtype == torch.float32:
-        memory = memory or Memory(torch.empty_like(logits), torch.empty_like(logits))
-        denoised, own, sums = loops.shown(logits, counts, genes, memory, with_counts=with_counts)
-        return Shown(Profiles(denoised, own), *sums)
+        denoised = torch.empty_like(logits) if out is None else out
+        return Shown(denoised, *loops.shown(logits, counts, genes, denoised))
     log_share = torch.log_softmax(logits, 1)
     of_present = log_share if genes is None else torch.log_softmax(logits[:, genes], 1)
     unlike = misfit(head, of_present, counts, genes), surprise(of_present, counts)
@@ -87,11 +77,44 @@ def shown_by(
     present = share if genes is None else share[:, genes]
     # The library counts the genes present only: these are the molecules there would be with all.
     molecules = counts.sum(1, keepdim=True) / present.sum(1, keepdim=True)
-    own = counts_profile(share, counts, molecules, genes) if with_counts else None
     factor, reliability = head.posterior_rate(counts, present * molecules, genes)
     # In place: new memory costs more than the arithmetic.
     rate = share.mul_(factor) if genes is None else share.index_copy_(1, genes, present * factor)
-    return Shown(Profiles(rate.mul_(MILLION).log1p_(), own), reliability, molecules[:, 0], *unlike)
+    return Shown(rate.mul_(MILLION).log1p_(), reliability, molecules[:, 0], *unlike)
+
+
+def counts_profiles(
+    head: CountHead,
+    logits: Tensor,
+    counts: Tensor,
+    molecules: Tensor,
+    genes: Tensor | None = None,
+    rows: Tensor | None = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """Counts profiles of samples, all of them or some.
+
+    Parameters
+    ----------
+    head, logits, counts, genes
+        See :func:`shown_by`.
+    molecules
+        (n,) molecules there would be with all genes.
+    rows
+        (k,) which samples; None for all.
+    out
+        (k or more, n_genes) memory that the profiles may be in.
+
+    Returns
+    -------
+    (k, n_genes).
+    """
+    rows = torch.arange(len(logits), device=logits.device) if rows is None else rows
+    loops = loops_for(head)
+    if loops is not None and logits.dtype == torch.float32:
+        out = torch.empty_like(logits) if out is None else out
+        return loops.counts_profiles(logits, counts, molecules, genes, rows, out)
+    return counts_profile(torch.softmax(logits[rows], 1), counts[rows], molecules[rows, None], genes)
 
 
 def counts_profile(share: Tensor, counts: Tensor, molecules: Tensor, genes: Tensor | None = None) -> Tensor:

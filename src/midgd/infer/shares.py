@@ -8,7 +8,7 @@ from torch import Tensor
 # How near to 1 the cut shares of a row add up.
 TOLERANCE = 1e-6
 # Shares of which it is tried whether to cut them is enough.
-FEW = 4
+FEW = 8
 
 
 def at_most_all(share: Tensor) -> Tensor:

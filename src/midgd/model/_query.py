@@ -109,7 +109,7 @@ def _patterns(
     combined = code * len(names) + source_code
     for key in np.unique(combined):
         rows, (pattern, source) = np.flatnonzero(combined == key), divmod(key, len(names))
-        part = _restrict(alignment, missing[pattern], unmeasured.get(names[source], []))
+        part = alignment.without(missing[pattern], unmeasured.get(names[source], []))
         if len(part.present):
             matrix = _without_missing(view.matrix, rows, missing[pattern])
             yield rows, replace(view, matrix=matrix, obs_names=view.obs_names[rows]), part
@@ -138,13 +138,6 @@ def _without_missing(matrix: Any, rows: NDArray[np.int64], missing: NDArray[np.b
         return chosen
     dense = chosen if isinstance(chosen, np.ndarray) else chosen.toarray()
     return np.where(missing, 0, dense)
-
-
-def _restrict(alignment: GeneAlignment, missing: NDArray[np.bool_], hidden: list[int]) -> GeneAlignment:
-    """An alignment without some query columns and without some reference genes."""
-    selection = alignment.selection.multiply(~missing[:, None]).tocsr()
-    keep = (np.asarray(selection.sum(axis=0)).ravel() > 0) & ~np.isin(alignment.present, hidden)
-    return GeneAlignment(alignment.present[keep], alignment.report, selection[:, keep])
 
 
 def _in_order(

@@ -101,13 +101,37 @@ def _softmax(logits, out):
 
 
 @_compiled(SUMS)
+def chosen_products(vectors, matrices, chosen, out):
+    """See :func:`midgd.nn.loops.chosen_products`."""
+    for i in range(len(vectors)):
+        matrix, product = matrices[chosen[i]], out[i]
+        product[:] = ZERO
+        for j in range(len(matrix)):
+            value = vectors[i, j]
+            for k in range(len(product)):
+                product[k] += value * matrix[j, k]
+
+
+@_compiled(VALUES)
+def has_repeats(genes, of_rows, n_genes):
+    """See :func:`midgd.nn.loops.has_repeats`."""
+    last = np.full(n_genes, i32(-1))  # row in which a gene was seen last
+    for i in range(len(of_rows) - 1):
+        for entry in range(of_rows[i], of_rows[i + 1]):
+            if last[genes[entry]] == i:
+                return True
+            last[genes[entry]] = i
+    return False
+
+
+@_compiled(SUMS)
 def fill(values, genes, of_rows, slots, counts, library):
     """See :func:`midgd.nn.loops.fill`."""
     for i in range(len(slots)):
         row, total = counts[slots[i]], 0.0
         row[:] = ZERO
         for entry in range(of_rows[i], of_rows[i + 1]):
-            row[genes[entry]] = values[entry]
+            row[genes[entry]] += values[entry]
             total += values[entry]
         library[i] = total
 
@@ -237,7 +261,7 @@ def damped_score(counts, library, share, dispersion, out):
 
 
 @_compiled(SUMS)
-def shown(logits, counts, library, genes, dispersion, denoised, own, stats):
+def shown(logits, counts, library, genes, dispersion, denoised, stats):
     """See :meth:`midgd.nn.loops.Loops.shown`; ``stats`` (n, 4): reliability, molecules, misfit, surprise."""
     n, n_genes = logits.shape
     n_present = len(genes)
@@ -272,13 +296,45 @@ def shown(logits, counts, library, genes, dispersion, denoised, own, stats):
         stats[i, 1] = molecules
         stats[i, 2] = log(max(excess / max(library[i], f32(1e-9)), f32(1e-9)))
         stats[i, 3] = expected / of_present - seen / library[i] if library[i] > ZERO else ZERO
-        if len(own):
-            per_thousand = THOUSAND / max(molecules, f32(1e-6))
-            for g in range(n_genes):
-                rate = x[g] * per_thousand
-                own[i, g] = log1p(rate, ONE / (ONE + rate))
-            if n_present < n_genes:
-                _draws_of_absent(a, top, total, molecules, present, own[i])
+
+
+@_compiled(SUMS)
+def counts_profiles(logits, counts, molecules, genes, rows, own):
+    """See :meth:`midgd.nn.loops.Loops.counts_profiles`."""
+    n_genes, n_present = logits.shape[1], len(genes)
+    absent = np.ones(n_genes, np.bool_)
+    absent[genes] = False
+    absent_genes = np.flatnonzero(absent)
+    share, found = np.empty(n_genes, f32), np.empty(n_present, f32)
+    for k in range(len(rows)):
+        i, profile = rows[k], own[k]
+        x, per_thousand = counts[i], THOUSAND / max(molecules[i], f32(1e-6))
+        into = profile if n_present == n_genes else found
+        for j in range(n_present):
+            rate = x[j] * per_thousand
+            into[j] = log1p(rate, ONE / (ONE + rate))
+        if n_present < n_genes:
+            for j in range(n_present):
+                profile[genes[j]] = found[j]
+            top, total = _softmax(logits[i], share)
+            _draws_of_absent(logits[i], top, total, molecules[i], absent_genes, profile)
+
+
+@_compiled(SUMS)
+def _draws_of_absent(logits, top, total, molecules, absent, own):
+    """What :func:`midgd.infer.profiles.counts_profile` says of genes that are not present."""
+    drawn = np.empty(len(absent), f32)
+    for j in range(len(absent)):
+        drawn[j] = logits[absent[j]] - top
+    for j in range(len(absent)):  # apart from the gathering, for vector instructions
+        share = exp(drawn[j]) / total
+        mean = molecules * share
+        few = mean * (ONE - mean * (HALF - mean / f32(6.0)))  # 1 - exp(-mean), which cancels where the mean is small
+        some = max(few if mean < f32(1e-2) else ONE - exp(-mean), FLOOR)
+        rate = THOUSAND * share / some
+        drawn[j] = some * log1p(rate, ONE / (ONE + rate))
+    for j in range(len(absent)):
+        own[absent[j]] = drawn[j]
 
 
 @_compiled(SUMS)
@@ -295,16 +351,3 @@ def among(profile, genes, scale, out):
         for j in range(len(rate)):
             scaled = rate[j] * per_rate
             rate[j] = log1p(scaled, ONE / (ONE + scaled))
-
-
-@_compiled(SUMS)
-def _draws_of_absent(logits, top, total, molecules, present, own):
-    """What :func:`midgd.infer.profiles.counts_profile` says of genes that are not present."""
-    for g in range(len(logits)):
-        share = exp(logits[g] - top) / total
-        mean = molecules * share
-        few = mean * (ONE - mean * (HALF - mean / f32(6.0)))  # 1 - exp(-mean), which cancels where the mean is small
-        some = max(few if mean < f32(1e-2) else ONE - exp(-mean), FLOOR)
-        rate = THOUSAND * share / some
-        expected = some * log1p(rate, ONE / (ONE + rate))
-        own[g] = present[g] * own[g] + (ONE - present[g]) * expected

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import sparse, special
 from torch import Tensor
 
-from midgd.nn.count_head import CountHead, Memory
+from midgd.nn.count_head import CountHead
 from midgd.nn.heads import NegativeBinomialHead
 
 
@@ -159,10 +159,8 @@ class Loops:
         self.compiled.damped_score(counts.numpy(), of_library, share.numpy(), self.dispersion, out.numpy())
         return out
 
-    def shown(
-        self, logits: Tensor, counts: Tensor, genes: Tensor | None, memory: Memory, *, with_counts: bool
-    ) -> tuple[Tensor, Tensor | None, Sums]:
-        """What samples show: both profiles, (n, n_genes) each, and sums over the genes present.
+    def shown(self, logits: Tensor, counts: Tensor, genes: Tensor | None, out: Tensor) -> Sums:
+        """The denoised profiles of samples, and sums over the genes present.
 
         Parameters
         ----------
@@ -172,23 +170,43 @@ class Loops:
             Of the genes present, (n, G).
         genes
             Their indices, (G,); None when all are present.
-        memory
-            For the profiles.
-        with_counts
-            Whether the counts profile is asked for.
+        out
+            (n, n_genes) memory for the profiles.
 
         Returns
         -------
-        Denoised profile, counts profile (None where it was not asked for), sums.
+        The sums.
         """
         present = torch.arange(logits.shape[1]) if genes is None else genes
-        denoised, sums = memory.one, logits.new_empty(len(logits), len(Sums._fields))
-        own = memory.other if with_counts else logits.new_empty(0, 0)
+        sums = logits.new_empty(len(logits), len(Sums._fields))
         arrays = (logits, counts, counts.sum(1), present)
-        self.compiled.shown(
-            *(array.numpy() for array in arrays), self.dispersion, denoised.numpy(), own.numpy(), sums.numpy()
-        )
-        return denoised, own if with_counts else None, Sums(*sums.unbind(1))
+        self.compiled.shown(*(array.numpy() for array in arrays), self.dispersion, out.numpy(), sums.numpy())
+        return Sums(*sums.unbind(1))
+
+    def counts_profiles(
+        self, logits: Tensor, counts: Tensor, molecules: Tensor, genes: Tensor | None, rows: Tensor, out: Tensor
+    ) -> Tensor:
+        """Counts profiles of some samples, see :func:`midgd.infer.profiles.counts_profile`.
+
+        Parameters
+        ----------
+        logits, counts, genes
+            See :meth:`shown`.
+        molecules
+            (n,) molecules there would be with all genes.
+        rows
+            (k,) which samples.
+        out
+            (k or more, n_genes) memory for the profiles.
+
+        Returns
+        -------
+        (k, n_genes).
+        """
+        present = torch.arange(logits.shape[1]) if genes is None else genes
+        arrays = (logits, counts, molecules.contiguous(), present, rows, out)
+        self.compiled.counts_profiles(*(array.numpy() for array in arrays))
+        return out[: len(rows)]
 
 
 def among(profile: Tensor, genes: Tensor, scale: float) -> Tensor | None:
@@ -215,13 +233,55 @@ def among(profile: Tensor, genes: Tensor, scale: float) -> Tensor | None:
     return out
 
 
+def chosen_products(vectors: Tensor, matrices: Tensor, chosen: Tensor) -> Tensor:
+    """Each vector times a matrix of its own.
+
+    Parameters
+    ----------
+    vectors
+        (n, d).
+    matrices
+        (n_matrices, d, d), symmetric.
+    chosen
+        (n,) which of them.
+
+    Returns
+    -------
+    (n, d).
+    """
+    compiled = _compiled() if _fits(vectors) else None
+    if compiled is None:
+        return torch.bmm(vectors[:, None], matrices[chosen])[:, 0]
+    out = torch.empty_like(vectors)
+    compiled.chosen_products(vectors.numpy(), matrices.numpy(), chosen.numpy(), out.numpy())
+    return out
+
+
+def has_repeats(counts: sparse.csr_matrix) -> bool:
+    """Whether a row has several entries for one gene.
+
+    Parameters
+    ----------
+    counts
+        (n, G), entries of a row in any order.
+
+    Returns
+    -------
+    Without numba also True where entries are not in order.
+    """
+    compiled = _compiled()
+    if compiled is None:
+        return not counts.has_canonical_format
+    return bool(compiled.has_repeats(counts.indices, counts.indptr, counts.shape[1]))
+
+
 def fill(source: sparse.csr_matrix, rows: slice, slots: NDArray[np.int64], counts: NDArray[Any]) -> NDArray[np.float64]:
     """Write rows of a sparse matrix into an array.
 
     Parameters
     ----------
     source
-        Sparse matrix, without repeated entries.
+        Sparse matrix; several entries of one gene add up.
     rows
         Which of its rows, n of them.
     slots

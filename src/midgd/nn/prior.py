@@ -112,11 +112,7 @@ class GaussianMixture(nn.Module):
         -------
         Log p(z), (n,), and its gradient by z, (n, d).
         """
-        component = self.component_log_prob(z)
-        log_prob = torch.logsumexp(component, 1)
-        responsibility = (component - log_prob[:, None]).exp()
-        precision = self.precision
-        return log_prob, responsibility @ (precision * self.means) - z * (responsibility @ precision)
+        return FixedMixture(self)(z)
 
     def log_prior(self) -> Tensor:
         """Log density of the mixture's own parameters (a scalar), to be counted once per data set.
@@ -148,6 +144,34 @@ class GaussianMixture(nn.Module):
         component = torch.multinomial(weights, n, replacement=True, generator=generator)
         noise = torch.randn(n, self.n_latent, generator=generator, device=self.means.device)
         return self.means[component] + noise * (-0.5 * self.neg_log_var[component]).exp()
+
+
+class FixedMixture:
+    """A mixture that is not trained any more, for many evaluations: what does not depend on the latent is kept.
+
+    Parameters
+    ----------
+    mixture
+        Its parameters are copied.
+    """
+
+    @torch.no_grad()
+    def __init__(self, mixture: GaussianMixture) -> None:
+        scaled_means = mixture.precision * mixture.means
+        origin = torch.zeros_like(mixture.means[:1])
+        self.at_origin = mixture.component_log_prob(origin)[0]  # (K,)
+        # Of the squares of a latent and of itself, (2 d, K), and of the components in the gradient, (K, 2 d).
+        self.slopes = torch.cat([-0.5 * mixture.precision, scaled_means], 1).T.contiguous()
+        self.pulls = torch.cat([mixture.precision, scaled_means], 1)
+
+    def __call__(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """See :meth:`GaussianMixture.log_prob_and_grad`."""
+        component = torch.addmm(self.at_origin, torch.cat([z.square(), z], 1), self.slopes)
+        highest = component.amax(1, keepdim=True)
+        responsibility = component.sub_(highest).exp_()
+        total = responsibility.sum(1, keepdim=True)
+        precision, pull = (responsibility.div_(total) @ self.pulls).chunk(2, 1)
+        return highest[:, 0] + total[:, 0].log(), pull - z * precision
 
 
 def softball_log_prob(x: Tensor, radius: float, sharpness: float) -> Tensor:

@@ -29,11 +29,14 @@ class Profiles(NamedTuple):
     denoised
         log1p counts per million after the decoder has removed the noise, (n, G).
     counts
-        log1p counts per thousand as they are, (n, G); None where they were not asked for.
+        log1p counts per thousand as they are, (k, G); None where they were not asked for.
+    rows
+        (k,) which samples have a counts profile, the others have no use for it; None for all.
     """
 
     denoised: Tensor
     counts: Tensor | None = None
+    rows: Tensor | None = None
 
 
 class Weights(NamedTuple):
@@ -143,7 +146,10 @@ class DepthMaps(nn.Module):
         # In the order of the maps: ANY_DEPTH, DEEP.
         parts = [shallow * (1.0 - weights.counts), deep]
         of_denoised = self.denoised(profiles.denoised, parts, overwrite=overwrite)
-        return of_denoised + self.counts(profiles.counts, [shallow * weights.counts], overwrite=overwrite)
+        of_counts, rows = shallow * weights.counts, profiles.rows
+        if rows is None:
+            return of_denoised + self.counts(profiles.counts, [of_counts], overwrite=overwrite)
+        return of_denoised.index_add_(0, rows, self.counts(profiles.counts, [of_counts[rows]], overwrite=overwrite))
 
 
 class ProfileReadout(nn.Module):
@@ -236,14 +242,14 @@ class ProfileReadout(nn.Module):
         Parameters
         ----------
         profiles
-            Profiles of all genes, (n, n_genes) each.
+            Profiles of all genes, (n, n_genes) and (k, n_genes).
 
         Returns
         -------
-        (n, n_core) each; no counts profile if there was none.
+        (n, n_core) and (k, n_core); no counts profile if there was none.
         """
         counts = None if profiles.counts is None else self.core_profile(profiles.counts, THOUSAND)
-        return Profiles(self.core_profile(profiles.denoised, MILLION), counts)
+        return Profiles(self.core_profile(profiles.denoised, MILLION), counts, profiles.rows)
 
     def forward(
         self, profiles: Profiles, weights: Weights, added: Tensor | None = None, *, overwrite: bool = False
@@ -253,7 +259,7 @@ class ProfileReadout(nn.Module):
         Parameters
         ----------
         profiles
-            Both log1p profiles of each sample, (n, n_genes) each.
+            Both log1p profiles of each sample, (n, n_genes) and (k, n_genes).
         weights
             How much each map counts for each sample.
         added

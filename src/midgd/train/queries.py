@@ -13,9 +13,10 @@ from torch import Tensor
 from midgd.infer.latents import InferenceOptions, LatentInference
 from midgd.infer.objective import LogPosterior
 from midgd.infer.predict import Prediction, Predictor
-from midgd.infer.profiles import Shown, shown_by
+from midgd.infer.profiles import Shown, counts_profiles, shown_by
 from midgd.infer.weights import mixing_weights
 from midgd.nn import Decoder, GaussianMixture, ProfileReadout
+from midgd.nn.readout import Profiles
 from midgd.reference.reference import Reference
 from midgd.train.downsampling import downsample
 from midgd.train.mosaic import Modality, Mosaic
@@ -73,14 +74,14 @@ def query(decoder: Decoder, prior: GaussianMixture, mrna: Modality, parts: Float
         posterior = LogPosterior(decoder, prior, torch.from_numpy(genes))
         latent[rows] = LatentInference(posterior, COARSE)(mrna.counts[np.ix_(rows, genes)]).z
     profile = np.zeros((len(parts), mrna.n_features), np.float32)
-    for rows, shown, _ in blocks(decoder, mrna, latent):
-        profile[rows] = shown.profiles.denoised.numpy()
+    for rows, shown, *_ in blocks(decoder, mrna, latent):
+        profile[rows] = shown.denoised.numpy()
     return Queries(mrna, parts, latent, profile)
 
 
 def blocks(
     decoder: Decoder, mrna: Modality, latent: Floats, *, with_counts: bool = False
-) -> Iterator[tuple[NDArray[np.int64], Shown, Tensor]]:
+) -> Iterator[tuple[NDArray[np.int64], Shown, Tensor | None, Tensor]]:
     """What samples show at their latents, in blocks of samples that measured the same genes.
 
     Parameters
@@ -96,7 +97,7 @@ def blocks(
 
     Returns
     -------
-    Blocks of rows (k,), what they show, and the indices of the genes that they measured.
+    Blocks of rows (k,), what they show, their counts profiles, and the indices of the genes that they measured.
     """
     for group, genes in mrna.groups(np.arange(len(latent))):
         everything, index = len(genes) == mrna.n_features, torch.from_numpy(genes)
@@ -106,7 +107,9 @@ def blocks(
             head = decoder.head("mrna")
             logits = head.logits(decoder(torch.from_numpy(latent[rows])))
             present = None if everything else index
-            yield rows, shown_by(head, logits, counts, present, with_counts=with_counts), index
+            shown = shown_by(head, logits, counts, present)
+            own = counts_profiles(head, logits, counts, shown.molecules, present) if with_counts else None
+            yield rows, shown, own, index
 
 
 @torch.no_grad()
@@ -127,9 +130,10 @@ def read_out(decoder: Decoder, readout: ProfileReadout, queries: Queries) -> Flo
     (n, n_mirnas) log1p CPM.
     """
     answer = np.zeros((len(queries), readout.sizes["n_mirnas"]), np.float32)
-    for rows, shown, genes in blocks(decoder, queries.mrna, queries.latent, with_counts=readout.with_counts):
+    parts = blocks(decoder, queries.mrna, queries.latent, with_counts=readout.with_counts)
+    for rows, shown, own, genes in parts:
         weights = mixing_weights(shown.reliability, shown.molecules, readout.part_of_others(genes))
-        answer[rows] = readout(shown.profiles, weights).numpy()
+        answer[rows] = readout(Profiles(shown.denoised, own), weights).numpy()
     return answer
 
 
@@ -165,6 +169,6 @@ def profiles_at(
     stacked, back = Prediction.concatenate(parts), np.argsort(np.concatenate(order))
     prediction = Prediction(*(getattr(stacked, name)[back] for name in Prediction.__dataclass_fields__))
     profile = np.zeros(mrna.counts.shape, np.float32)
-    for rows, shown, _ in blocks(reference.decoder, counts, prediction.latent):
-        profile[rows] = shown.profiles.denoised.numpy()
+    for rows, shown, *_ in blocks(reference.decoder, counts, prediction.latent):
+        profile[rows] = shown.denoised.numpy()
     return prediction, profile
