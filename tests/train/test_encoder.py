@@ -9,6 +9,7 @@ import torch
 from midgd.infer import InferenceOptions, LatentInference, LogPosterior
 from midgd.nn import LatentEncoder
 from midgd.train import EncoderOptions, fit_encoder
+from midgd.train.encoder import _lost
 
 OPTIONS = EncoderOptions(depths=(None, 3_000.0, 500.0), few_genes=200, n_hidden=32, max_epochs=60, batch_size=32)
 
@@ -48,3 +49,14 @@ def test_is_repeatable_and_leaves_the_global_generator_alone(encoder, toy_refere
 
 def test_sizes_rebuild_it(encoder):
     LatentEncoder(**encoder.sizes).load_state_dict(encoder.state_dict())
+
+
+def test_what_is_lost_and_its_gradient():
+    rng = torch.Generator().manual_seed(0)
+    error, root = torch.randn(6, 4, generator=rng).requires_grad_(), torch.randn(3, 4, 4, generator=rng)
+    curvatures, which = root @ root.mT, torch.tensor([0, 2, 1, 1, 0, 2])
+    expected = 0.5 * torch.einsum("ni,nij,nj->n", error, curvatures[which], error)
+    found = _lost(error, curvatures, which)
+    torch.testing.assert_close(found, expected)
+    gradients = [torch.autograd.grad(x.square().sum(), error, retain_graph=True)[0] for x in (found, expected)]
+    torch.testing.assert_close(*gradients)

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from midgd.train.downsampling import poisson
 from midgd.train.labels import SampleLabels
 from midgd.train.mosaic import Modality
 
@@ -226,7 +227,7 @@ def draw_mixtures(rate: Floats, labels: SampleLabels, n: int, rng: np.random.Gen
 
 
 def _counts(mean: NDArray[np.floating[Any]], rng: np.random.Generator) -> Modality:
-    return Modality.from_mask(rng.poisson(mean).astype(np.float32))
+    return Modality.from_mask(poisson(mean, rng))
 
 
 def _shares(mrna: Modality) -> Floats:

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
+
+from midgd._torch import one_core_threads
+
+# Rows that are drawn from one stream of random numbers, so that a draw does not depend on the number of threads.
+ROWS = 256
 
 
 def downsample(counts: NDArray[np.float32], depth: float | None, generator: np.random.Generator) -> NDArray[np.float32]:
@@ -29,4 +37,31 @@ def downsample(counts: NDArray[np.float32], depth: float | None, generator: np.r
         return counts
     library = counts.sum(1, keepdims=True)
     rate = counts * (depth / np.maximum(library, 1e-9))
-    return np.where(library > depth, generator.poisson(rate), counts).astype(np.float32)
+    return np.where(library > depth, poisson(rate, generator), counts).astype(np.float32)
+
+
+def poisson(rate: NDArray[np.floating[Any]], generator: np.random.Generator) -> NDArray[np.float32]:
+    """Poisson counts, drawn on all threads of torch.
+
+    Parameters
+    ----------
+    rate
+        (n, F) expected counts.
+    generator
+        Source of randomness.
+
+    Returns
+    -------
+    (n, F) whole numbers.
+    """
+    if len(rate) <= ROWS:
+        return generator.poisson(rate).astype(np.float32)
+    drawn = np.empty(rate.shape, np.float32)
+    starts = range(0, len(rate), ROWS)
+
+    def draw(start: int, stream: np.random.Generator) -> None:
+        drawn[start : start + ROWS] = stream.poisson(rate[start : start + ROWS])
+
+    with one_core_threads(torch.get_num_threads()) as pool:
+        list(pool.map(draw, starts, generator.spawn(len(starts))))
+    return drawn

@@ -15,6 +15,7 @@ from torch import Tensor
 from midgd.infer.latents import InferenceOptions, LatentInference
 from midgd.infer.objective import LogPosterior
 from midgd.nn import Decoder, GaussianMixture, LatentEncoder
+from midgd.nn.loops import chosen_products
 from midgd.train.downsampling import downsample
 from midgd.train.mosaic import Modality, Mosaic
 
@@ -124,16 +125,21 @@ def _train(examples: _Examples, options: EncoderOptions) -> LatentEncoder:
     features, latents, curvatures, which = examples
     encoder = LatentEncoder(features.shape[1], latents.shape[1], options.n_hidden)
     encoder.mean, encoder.scale = features.mean(0), features.std(0) + 1e-3
-    optimiser = torch.optim.AdamW(encoder.parameters(), lr=options.lr, weight_decay=0.1)
+    optimiser = torch.optim.AdamW(encoder.parameters(), lr=options.lr, weight_decay=0.1, fused=True)
     steps = options.max_epochs * math.ceil(len(features) / options.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, options.lr, total_steps=steps)
     for _ in range(options.max_epochs):
         for rows in torch.randperm(len(features)).split(options.batch_size):
             error = encoder(features[rows]) - latents[rows]
-            lost = 0.5 * torch.einsum("ni,nij,nj->n", error, curvatures[which[rows]], error)
-            loss = torch.log1p(lost).mean()
+            loss = torch.log1p(_lost(error, curvatures, which[rows])).mean()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             schedule.step()
     return encoder.eval().requires_grad_(False)
+
+
+def _lost(error: Tensor, curvatures: Tensor, which: Tensor) -> Tensor:
+    """Half of the square of errors (n, d) in the metric of chosen curvatures (k, d, d), (n,), and its gradient."""
+    slope = chosen_products(error.detach(), curvatures, which)  # of what is lost, by the error
+    return (error * slope).sum(1) - 0.5 * (error.detach() * slope).sum(1)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from midgd.nn import Decoder, GaussianMixture, KindExperts, ProfileReadout
 from midgd.nn.readout import MILLION, THOUSAND, ReducedMaps
 from midgd.train.cells import CellOptions, completed, draw_droplets, draw_mixtures, droplet_shifts, on_panel
-from midgd.train.downsampling import downsample
+from midgd.train.downsampling import downsample, poisson
 from midgd.train.initialise import MIN_COMMON
 from midgd.train.kinds import fit_kinds
 from midgd.train.labels import SampleLabels
@@ -313,7 +313,7 @@ def draw_counts(rate: Floats, molecules: float, generator: np.random.Generator) 
     -------
     (n, G) log1p counts per thousand.
     """
-    counts = generator.poisson(molecules * rate).astype(np.float32)
+    counts = poisson(molecules * rate, generator)
     return np.log1p(counts * (THOUSAND / np.maximum(counts.sum(1, keepdims=True), 1)))
 
 

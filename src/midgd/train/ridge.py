@@ -29,6 +29,9 @@ SOFTEN = 0.2
 MIN_SCORED = 0.1
 """A target whose standard deviation is lower is left to the shared regression by the adaptive one. Chosen by hand."""
 
+GRAM_ROWS = 200
+"""Rows of a Gram matrix that are computed at a time, up to its diagonal: of 600, 2.6 instead of 3.7 ms."""
+
 
 class LinearMap(NamedTuple):
     """Slopes (n_features, n_targets) and intercepts (n_targets,)."""
@@ -186,7 +189,7 @@ def adaptive_ridge(sample: Regression, weight: Floats, *, penalty: float, n_feat
     def fit_one(m: int) -> None:
         chosen, w = strongest.indices[m], strongest.values[m]
         weighted = by_feature[chosen] * w[:, None]
-        kernel = weighted.T @ weighted
+        kernel = _lower_gram(weighted)
         kernel.diagonal().add_(penalty * kernel.diagonal().sum() / sample.n + 1e-6)
         dual = torch.cholesky_solve(sample.target[:, m : m + 1], torch.linalg.cholesky(kernel))
         slopes[chosen.numpy(), m] = (w * (weighted @ dual)[:, 0]).numpy()
@@ -195,6 +198,15 @@ def adaptive_ridge(sample: Regression, weight: Floats, *, penalty: float, n_feat
     with one_core_threads(torch.get_num_threads()) as pool:
         list(pool.map(fit_one, torch.nonzero(deviation > MIN_SCORED)[:, 0].tolist()))
     return sample.linear_map(slopes)
+
+
+def _lower_gram(x: Tensor) -> Tensor:
+    """The product of the transpose of x (n, k) with x, (k, k), of which only the lower triangle is sure to be there."""
+    gram = x.new_zeros(x.shape[1], x.shape[1])
+    for start in range(0, len(gram), GRAM_ROWS):
+        stop = start + GRAM_ROWS
+        torch.mm(x[:, start:stop].T, x[:, :stop], out=gram[start:stop, :stop])
+    return gram
 
 
 def average(maps: list[LinearMap]) -> LinearMap:
@@ -209,8 +221,11 @@ def average(maps: list[LinearMap]) -> LinearMap:
     -------
     Their mean.
     """
-    slopes, intercepts = (sum(parts[1:], parts[0]) / len(maps) for parts in zip(*maps, strict=True))
-    return LinearMap(slopes, intercepts)
+    slopes, intercept = (parts[0].copy() for parts in zip(*maps, strict=True))
+    for more in maps[1:]:
+        slopes += more.slopes
+        intercept += more.intercept
+    return LinearMap(np.divide(slopes, len(maps), out=slopes), intercept / np.float32(len(maps)))
 
 
 def _correlation(x: Floats, y: Floats) -> Floats:
