@@ -11,7 +11,9 @@ from scipy import sparse
 from scipy.stats import spearmanr
 
 from midgd.infer import InferenceOptions, Prediction, Predictor
+from midgd.infer.latents import ROWS_ON_ACCELERATOR
 from midgd.infer.predict import TELLING, UNITS, at_level, domain_score, in_units, sample_kind_of, uncertainty
+from midgd.nn import loops
 from midgd.reference import Reference, load
 from midgd.reference.arms import ALLOWED_EXCESS, Arms
 
@@ -62,6 +64,30 @@ def test_predicts_held_out_mirna(predicted, toy_pairs):
 @pytest.mark.parametrize("rows", [1, 7, 256])
 def test_chunks_do_not_matter(toy_reference, counts, predicted, rows):
     assert_same(Predictor(toy_reference, GENES, options=InferenceOptions(rows=rows))(counts), predicted)
+
+
+@pytest.mark.parametrize("panel", [pytest.param(False, marks=pytest.mark.slow), True])
+def test_the_way_of_an_accelerator(monkeypatch, panel):
+    """Its batch shapes and the operations of torch instead of compiled loops, with the bundled reference.
+
+    The search may end one step earlier or later, which a tight tolerance makes the same.
+    """
+    reference = load("default")
+    rng, n_genes = np.random.default_rng(0), len(reference.genes.symbols)
+    genes = np.sort(rng.permutation(n_genes)[:2_000]) if panel else np.arange(n_genes)
+    z = reference.prior.sample(5, generator=torch.Generator().manual_seed(0))
+    rate = reference.decoder.log_share(z, "mrna").exp().numpy()[:, genes]
+    library = np.array([300.0, 2_000.0, 2_000.0, 20_000.0, 3e6])[:, None]
+    counts = sparse.csr_matrix(rng.poisson(library * rate / rate.sum(1, keepdims=True)).astype(np.float32))
+    tight = InferenceOptions(tolerance=1e-6)
+    expected = Predictor(reference, genes, options=tight)(counts)
+    monkeypatch.setattr(loops, "_compiled", lambda: None)
+    found = Predictor(reference, genes, options=InferenceOptions(tolerance=1e-6, rows=ROWS_ON_ACCELERATOR))(counts)
+    one, two = (in_units(answer.share, "log1p_cpm") for answer in (found, expected))
+    np.testing.assert_allclose(one, two, atol=1e-4)
+    np.testing.assert_array_equal(found.kind, expected.kind)
+    for sign, known in zip((*found.signs, found.weights), (*expected.signs, expected.weights), strict=True):
+        np.testing.assert_allclose(sign, known, atol=1e-3)
 
 
 @pytest.mark.parametrize("convert", [sparse.csr_matrix, lambda x: x.astype(np.float64), lambda x: x.astype(np.int64)])

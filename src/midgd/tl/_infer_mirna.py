@@ -92,7 +92,7 @@ def infer_mirna(
         Return a copy of the AnnData with the results instead of writing into it; of a backed AnnData, a copy in memory.
     refine
         Upper limit of the optimiser's steps per cell; None goes on to the optimum. 0 takes the encoder's guess: about
-        four times as fast, and close (the model card has the loss). Out-of-domain scores and deviations are measured at
+        twice as fast, and close (the model card has the loss). Out-of-domain scores and deviations are measured at
         the optimum: below 5 steps they are too high.
     output
         File ``.zarr`` or ``.h5ad`` to write the results to, chunk by chunk, instead of into ``adata``: an AnnData of
