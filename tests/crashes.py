@@ -117,23 +117,24 @@ def _watch(root: Path, aside: Path, stop_at: int, power: bool) -> None:
 
 
 def at_every_event(
-    action: Callable[[], object], root: Path, reset: Callable[[], object], *, power: bool = False
+    action: Callable[[], object], root: Path, reset: Callable[[], object], *, power: bool = False, step: int = 1
 ) -> Iterator[int]:
     """Run an action in a process of its own again and again, ended before its first, second, ... event in a folder.
 
-    Yields the number of the event after each death, for the caller to look at what is left; before each run, ``reset``
-    brings the folder to where it was. Ends when the action came to its end. Until then no process waits for the disk:
-    what would survive a power cut is kept in mind, not tried.
+    With a ``step`` only every so many events, for actions that take long. Yields the number of the event after each
+    death, for the caller to look at what is left; before each run, ``reset`` brings the folder to where it was. Ends
+    when the action came to its end. Until then no process waits for the disk: what would survive a power cut is kept
+    in mind, not tried.
     """
     with mock.patch.object(os, "fsync", lambda handle: None):
-        yield from _at_every_event(action, root, reset, power)
+        yield from _at_every_event(action, root, reset, power, step)
 
 
 def _at_every_event(
-    action: Callable[[], object], root: Path, reset: Callable[[], object], power: bool
+    action: Callable[[], object], root: Path, reset: Callable[[], object], power: bool, step: int
 ) -> Iterator[int]:
     aside = root.with_name(root.name + "-aside")
-    for stop_at in range(10_000):
+    for stop_at in range(0, 10_000, step):
         reset()
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir()
