@@ -35,7 +35,8 @@ from midgd.generate.answer import Answers
 from midgd.generate.change import smallest_change
 from midgd.generate.draw import draw_counts, generate
 from midgd.infer import Predictor
-from midgd.infer.predict import domain_score, in_units
+from midgd.infer.predict import domain_score
+from midgd.infer.units import in_units
 from midgd.metrics import auroc, log1p_cpm
 from midgd.nn import GaussianMixture
 from midgd.reference import Reference, load

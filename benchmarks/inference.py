@@ -24,7 +24,7 @@ from dev_data import load_pairs
 
 import midgd
 from midgd.infer import InferenceOptions, Prediction, Predictor
-from midgd.infer.predict import in_units
+from midgd.infer.units import in_units
 from midgd.metrics import expressed, per_feature_correlation
 from midgd.reference import Reference
 from midgd.train.downsampling import downsample

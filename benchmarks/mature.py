@@ -19,7 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from dev_data import Pairs, load_pairs
 from train_reference import BothLevels
 
-from midgd.infer.predict import at_level, in_units
+from midgd.infer.predict import at_level
+from midgd.infer.units import in_units
 from midgd.metrics import expressed, per_feature_correlation
 from midgd.reference import Reference, minimal_card
 from midgd.train import Modality, Mosaic, fit, fit_readout

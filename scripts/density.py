@@ -21,7 +21,7 @@ from train_reference import BUNDLED, HELD_OUT_CELLS, MODALITY_OF, BothLevels, ba
 
 from midgd.generate.fit import fit_density
 from midgd.infer import Prediction
-from midgd.infer.predict import in_units
+from midgd.infer.units import in_units
 from midgd.reference import Reference, load
 from midgd.train import Mosaic, SampleLabels
 from midgd.train.calibrate import predict_held_out

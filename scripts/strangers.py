@@ -11,7 +11,8 @@ import pandas as pd
 from cell_pairs import CellData, mean_cpm
 
 from midgd.bench.cells import Kind
-from midgd.infer.predict import at_level, in_units
+from midgd.infer.predict import at_level
+from midgd.infer.units import in_units
 from midgd.metrics import expressed, per_feature_correlation
 from midgd.reference import Reference
 from midgd.train import HeldOut, Mosaic

@@ -22,7 +22,8 @@ from strangers import HALVES, Half, left_out_accuracy, strangers
 
 from midgd import __version__
 from midgd.bench.cells import Kind
-from midgd.infer.predict import at_level, in_units
+from midgd.infer.predict import at_level
+from midgd.infer.units import in_units
 from midgd.metrics import expressed, per_feature_correlation
 from midgd.nn import HEADS
 from midgd.reference import Calibration, Reference

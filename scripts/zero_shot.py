@@ -20,8 +20,8 @@ from strangers import AVERAGES, DROPLET, HALVES, SINGLE_CELLS, Half
 from train_reference import BUNDLED, HELD_OUT_CELLS, BothLevels, base_card
 
 from midgd.bench.cells import Kind
-from midgd.infer.predict import in_units
 from midgd.infer.uncertainty import TAIL_LEVELS, n_deviations, nearest_tail_level
+from midgd.infer.units import in_units
 from midgd.metrics import expressed, per_feature_correlation
 from midgd.reference import Reference, load
 from midgd.train import Mosaic

@@ -224,7 +224,7 @@ def toy_generative(toy_reference: Reference, toy_pairs: Toy) -> Reference:
     """`toy_reference` with the density of its training samples: a component for each cohort."""
     from midgd.generate.fit import fit_density
     from midgd.infer import Predictor
-    from midgd.infer.predict import in_units
+    from midgd.infer.units import in_units
 
     train = toy_pairs.mosaic(toy_pairs.train)
     found = Predictor(toy_reference, np.arange(N_GENES))(train["mrna"].counts)

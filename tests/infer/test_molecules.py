@@ -11,7 +11,7 @@ from scipy import sparse
 
 from midgd.infer import LogPosterior, Predictor
 from midgd.infer.molecules import FEWEST_GENES, MOLECULES, TIMES_MORE, MoleculeLimit, scaled
-from midgd.infer.predict import in_units
+from midgd.infer.units import in_units
 
 READS = 150  # of a molecule, about what Smart-seq2 has
 

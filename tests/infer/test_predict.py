@@ -12,7 +12,8 @@ from scipy.stats import spearmanr
 
 from midgd.infer import InferenceOptions, Prediction, Predictor
 from midgd.infer.latents import ROWS_ON_ACCELERATOR
-from midgd.infer.predict import TELLING, UNITS, at_level, domain_score, in_units, sample_kind_of, uncertainty
+from midgd.infer.predict import TELLING, at_level, domain_score, sample_kind_of, uncertainty
+from midgd.infer.units import UNITS, in_units
 from midgd.nn import loops
 from midgd.reference import Reference, load
 from midgd.reference.arms import ALLOWED_EXCESS, Arms

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from midgd import __version__
 from midgd.features import GeneReport
 from midgd.infer import predict
-from midgd.infer.predict import Prediction, at_level, in_units, log1p_cpm_of
+from midgd.infer.predict import Prediction, at_level
+from midgd.infer.units import in_units, log1p_cpm_of
 from midgd.infer.weights import PARTS
 from midgd.reference import Reference
 from midgd.settings import logger

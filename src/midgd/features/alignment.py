@@ -109,7 +109,8 @@ class GeneAlignment:
         data, position, n_values = (np.concatenate(part) for part in zip(*parts, strict=True))
         begin = np.concatenate([[0], np.cumsum(n_values)])
         aligned = sp.csr_matrix((data, position, begin), (chunk.shape[0], len(self.present)))
-        if self.report.summed_duplicates or not chunk.has_canonical_format:
+        several = np.count_nonzero(self.position >= 0) > len(self.present)  # columns of one gene
+        if several or not chunk.has_canonical_format:
             aligned.sum_duplicates()
         return aligned
 

@@ -10,8 +10,8 @@ from anndata import AnnData
 from midgd.adata.holder import holder
 from midgd.get._mirna import table_of
 from midgd.get._units import checked_units
-from midgd.infer.predict import in_units, log1p_cpm_of, sd_in_units
 from midgd.infer.uncertainty import interval_ends
+from midgd.infer.units import in_units, log1p_cpm_of, sd_in_units
 from midgd.nn.readout import MILLION
 
 if TYPE_CHECKING:

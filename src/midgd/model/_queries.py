@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from midgd.adata.results import provenance, result_arrays
 from midgd.features import GeneReport
 from midgd.infer import Prediction
-from midgd.infer.predict import in_units
+from midgd.infer.units import in_units
 from midgd.model._card import CARD_KEY
 from midgd.model._query import Query, predict
 from midgd.model._registered import RegisteredModel

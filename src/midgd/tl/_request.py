@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from midgd.adata.results import provenance, result_arrays
 from midgd.features import GeneReport
 from midgd.infer import Prediction
-from midgd.infer.predict import in_units
+from midgd.infer.units import in_units
 from midgd.reference import Reference
 from midgd.zeroshot.maps import ZeroShotMaps
 

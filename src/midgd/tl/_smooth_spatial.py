@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from midgd.adata.obs import column, labels
 from midgd.adata.results import SCORE, check_key, clear, is_result, latent_key, latents_of
 from midgd.counts import check_counts, is_dask, read_counts
-from midgd.infer.predict import in_units
+from midgd.infer.units import in_units
 from midgd.nn.readout import MILLION
 from midgd.settings import logger
 from midgd.spatial import Process, smooth_map

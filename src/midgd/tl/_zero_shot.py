@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from midgd._text import shown
 from midgd.features import GeneReport
 from midgd.infer import Prediction
-from midgd.infer.predict import in_units, sd_in_units
 from midgd.infer.uncertainty import TAIL_LEVELS
+from midgd.infer.units import in_units, sd_in_units
 from midgd.reference import Reference
 from midgd.tl._request import Request
 from midgd.zeroshot.maps import ACCURACIES, ZeroShotMaps

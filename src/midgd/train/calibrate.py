@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from midgd.infer.domain import Signs, excess
-from midgd.infer.predict import Prediction, Predictor, in_units
+from midgd.infer.predict import Prediction, Predictor
 from midgd.infer.uncertainty import TAIL_LEVELS, TAIL_PARTS, conditions, expected_sd, nearest_tail_level
+from midgd.infer.units import in_units
 from midgd.reference.reference import Calibration, Reference
 from midgd.train.downsampling import downsample
 from midgd.train.mosaic import Mosaic

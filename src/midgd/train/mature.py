@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from midgd.infer.predict import in_units
+from midgd.infer.units import in_units
 from midgd.reference.arms import Arms
 from midgd.train.ridge import LinearMap, centred, shared_ridge
 

@@ -66,7 +66,7 @@ class Midgd:
 
     def predict(self, x: NDArray[Any], genes_present: Mask, *, cohorts: NDArray[Any] | None = None) -> Floats:
         """log1p CPM, (n, n_mirnas)."""
-        from midgd.infer.predict import in_units
+        from midgd.infer.units import in_units
 
         return in_units(self._infer(x, genes_present).share, "log1p_cpm").astype(np.float64)
 
@@ -111,8 +111,9 @@ class CalibratedMidgd(Midgd):
 
     def predict_interval(self, x: NDArray[Any], genes_present: Mask, level: float) -> tuple[Floats, Floats]:
         """Lower and upper end of the central interval in log1p CPM, (n, n_mirnas), as :func:`midgd.get.interval`."""
-        from midgd.infer.predict import in_units, uncertainty
+        from midgd.infer.predict import uncertainty
         from midgd.infer.uncertainty import interval_ends
+        from midgd.infer.units import in_units
 
         prediction = self._infer(x, genes_present)
         sd = uncertainty(self.reference_, prediction, self.reference_.levels[0], "log1p_cpm")

@@ -96,7 +96,8 @@ class Paper:
 
     def predict(self, x: NDArray[Any], genes_present: Mask, *, cohorts: NDArray[Any] | None = None) -> Floats:
         """log1p CPM, (n, n_mirnas), from the better of the paper's own inference and its L-BFGS polish."""
-        from midgd.infer.predict import Predictor, in_units
+        from midgd.infer.predict import Predictor
+        from midgd.infer.units import in_units
 
         genes = np.flatnonzero(genes_present)
         share = Predictor(self.reference_, genes)(np.asarray(x)[:, genes]).share
