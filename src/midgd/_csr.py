@@ -29,3 +29,23 @@ def row_spans(matrix: sparse.csr_matrix) -> Iterator[tuple[slice, slice]]:
     for start in range(0, max(n, 1), step):
         stop = min(start + step, n)
         yield slice(start, stop), slice(begin[start], begin[stop])
+
+
+def rows_of(matrix: sparse.csr_matrix, rows: slice) -> sparse.csr_matrix:
+    """Consecutive rows of a matrix; a slice of scipy goes through the values one by one and takes twice as long.
+
+    Parameters
+    ----------
+    matrix
+        Any number of rows.
+    rows
+        Which of them, from ``start`` to ``stop``.
+
+    Returns
+    -------
+    A matrix of these rows.
+    """
+    begin = matrix.indptr[rows.start : rows.stop + 1]
+    values = slice(begin[0], begin[-1])
+    parts = matrix.data[values], matrix.indices[values], begin - begin[0]
+    return sparse.csr_matrix(parts, (len(begin) - 1, matrix.shape[1]))

@@ -59,12 +59,21 @@ def test_preconditioner_is_the_inverse_information_of_each_depth_and_landmark(po
     starts = torch.stack([prior.means[2].detach(), prior.means[0].detach(), kind + 0.01, prior.means[2].detach()])
     held.begin(starts)
     held.load(torch.arange(4), slice(0, 4))
-    assert held.landmarks == [2, 0, len(prior.means), 2]
+    landmarks = curvatures.nearest(starts).tolist()
+    assert landmarks == [2, 0, len(prior.means), 2]
     found = held.precondition(vectors) if in_search else held.precondition_at_centre(vectors)
-    for slot, landmark in enumerate(held.landmarks):
+    for slot, landmark in enumerate(landmarks):
         at = curvatures.landmarks[landmark] if in_search else None
         information = posterior.curvature(torch.log(held.library[slot]).round().item(), at)
         torch.testing.assert_close(found[slot], torch.linalg.solve(information, vectors[slot]), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("n", [0, 1, 64, 100])
+def test_nearest_landmarks_in_blocks(posterior, n):
+    curvatures = Curvatures(posterior)
+    z = 3.0 * torch.randn(n, posterior.prior.n_latent, generator=torch.Generator().manual_seed(0))
+    distance = (z[:, None] - curvatures.landmarks).norm(dim=2)
+    assert curvatures.nearest(z).tolist() == distance.argmin(1).tolist()
 
 
 def test_evaluation_is_the_posterior(posterior):

@@ -87,7 +87,9 @@ def stream(
                 task = rows_of_task(n - first, predictor.device)
                 batch_size = min(batch_size or task, task)
             chunks = ahead(_checked_chunks(view, alignment, batch_size))
-            parts = predictor.each(rows[max(first - start, 0) :] for start, stop, rows in chunks if stop > first)
+            parts = predictor.each(
+                rows if start >= first else rows[first - start :] for start, stop, rows in chunks if stop > first
+            )
         for part in parts:
             yield part
             bar.update(len(part))

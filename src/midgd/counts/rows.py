@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from anndata.abc import CSCDataset, CSRDataset
 from numpy.typing import NDArray
 
+from midgd._csr import rows_of
 from midgd.settings import logger
 
 Chunk: TypeAlias = "NDArray[Any] | sp.csr_matrix"
@@ -94,7 +95,9 @@ class RowSource:
             matrix = as_chunk(matrix)
         if isinstance(matrix, pd.DataFrame):
             yield from (_frame_values(matrix.iloc[a : a + self.batch_size]) for a in starts)
-        elif isinstance(matrix, np.ndarray) or sp.issparse(matrix):
+        elif isinstance(matrix, sp.csr_matrix):
+            yield from (rows_of(matrix, slice(a, a + self.batch_size)) for a in starts)
+        elif isinstance(matrix, np.ndarray):
             yield from (as_chunk(matrix[a : a + self.batch_size]) for a in starts)
         else:
             yield from _recut(self._stored_blocks(), self.batch_size)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property, partial
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
@@ -16,7 +18,8 @@ from midgd.nn.loops import chosen_products, fill
 
 # Relative error of a sum of log likelihoods: ten times and more the rounding of the type (6e-8, 1e-16).
 NOISE = {torch.float32: 5e-7, torch.float64: 1e-14}
-_distance = partial(torch.cdist, compute_mode="donot_use_mm_for_euclid_dist")
+# Latents whose distances to landmarks are computed together.
+BLOCK = 64
 
 
 class Curvatures:
@@ -39,7 +42,7 @@ class Curvatures:
         self.landmarks = means if landmarks is None else torch.cat([means, landmarks.to(means)])
         self.known: dict[tuple[int, int | None], Tensor] = {}
 
-    def nearest(self, z: Tensor) -> list[int]:
+    def nearest(self, z: Tensor) -> Tensor:
         """Which landmark each latent is nearest to.
 
         Parameters
@@ -49,10 +52,13 @@ class Curvatures:
 
         Returns
         -------
-        n indices.
+        (n,) indices.
         """
-        # From the differences themselves: a product of matrices rounds otherwise for another number of rows.
-        return _distance(z.to(self.landmarks.dtype), self.landmarks).argmin(1).tolist()
+        # In blocks of one size, for a product of matrices rounds otherwise for another number of rows.
+        padded = torch.nn.functional.pad(z.to(self.landmarks.dtype), (0, 0, 0, max(-len(z) % BLOCK, BLOCK - len(z))))
+        squares = self.landmarks.square().sum(1)  # of a distance what the latent alone adds is left out
+        parts = [torch.addmm(squares, rows, self.landmarks.T, alpha=-2.0).argmin(1) for rows in padded.split(BLOCK)]
+        return torch.cat(parts)[: len(z)]
 
     def __call__(self, depth: int, landmark: int | None = None) -> Tensor:
         """Inverse information (d, d) at a library of e to the power of ``depth``; None is the centre of the prior."""
@@ -85,10 +91,9 @@ class Batch:
         self.counts = like.new_zeros(n_slots, len(like))
         self.library = like.new_zeros(n_slots, 1)
         self.depth = torch.zeros(n_slots, dtype=torch.long, device=like.device)
-        self.landmarks: list[int] = []
-        self.keys: dict[tuple[int, int | None], int] = {}  # of the inverse informations in use, to their places
-        self.key = torch.zeros(n_slots, dtype=torch.long, device=like.device)
+        # The inverse informations in use, (k, d, d), and which of them every row and every slot has.
         self.inverses = like.new_zeros(0, posterior.prior.n_latent, posterior.prior.n_latent)
+        self.of_rows, self.of_slots = torch.zeros_like(self.depth), torch.zeros_like(self.depth)
 
     @cached_property
     def work(self) -> Workspace:
@@ -101,14 +106,18 @@ class Batch:
         return self.posterior.workspace(self.n_slots, self.posterior.decoder.head("mrna").n_features)
 
     def begin(self, start: Tensor) -> None:
-        """Before a search: the landmark that each row is nearest to.
+        """Before a search: the inverse information of each row, by its depth and the landmark it is nearest to.
 
         Parameters
         ----------
         start
             (n, d) latents from which the search of all rows begins.
         """
-        self.landmarks = self.curvatures.nearest(start)
+        library = np.asarray(self.source.sum(1, dtype=np.float64)).reshape(-1)
+        depth = torch.from_numpy(_depth(library)).to(self.depth)
+        keys, self.of_rows = torch.stack([depth, self.curvatures.nearest(start)], 1).unique(dim=0, return_inverse=True)
+        if len(keys):
+            self.inverses = torch.stack([self.curvatures(*key) for key in keys.tolist()]).to(self.inverses)
 
     def load(self, slots: Tensor, rows: slice) -> None:
         """Put rows in slots, for the search.
@@ -121,12 +130,7 @@ class Batch:
             Which rows of the counts.
         """
         self._fill(slots, rows)
-        keys = list(zip(self.depth[slots].tolist(), self.landmarks[rows], strict=True))
-        if new := [key for key in dict.fromkeys(keys) if key not in self.keys]:
-            more = torch.stack([self.curvatures(*key) for key in new]).to(self.inverses)
-            self.keys |= {key: place for place, key in enumerate(new, len(self.keys))}
-            self.inverses = torch.cat([self.inverses, more])
-        self.key[slots] = torch.tensor([self.keys[key] for key in keys], device=self.key.device)
+        self.of_slots[slots] = self.of_rows[rows]
 
     def blocks(self) -> Iterator[slice]:
         """Fill the slots with consecutive rows, again and again; the rows, of which the last may be too few."""
@@ -149,7 +153,7 @@ class Batch:
         if not on_cpu:
             self.counts[slots] = torch.from_numpy(host).to(self.counts)
         self.library[slots, 0] = torch.from_numpy(library).to(self.library)
-        self.depth[slots] = torch.from_numpy(np.log(library.clip(1.0)).round().astype(np.int64)).to(self.depth)
+        self.depth[slots] = torch.from_numpy(_depth(library)).to(self.depth)
 
     def __call__(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Log posteriors (n_slots,) and gradients at latents (n_slots, d)."""
@@ -167,7 +171,7 @@ class Batch:
         -------
         (n_slots, d).
         """
-        return chosen_products(vectors, self.inverses, self.key)
+        return chosen_products(vectors, self.inverses, self.of_slots)
 
     def precondition_at_centre(self, vectors: Tensor) -> Tensor:
         """Inverse curvature of every slot, at its depth and the centre of the prior, times vectors.
@@ -186,3 +190,8 @@ class Batch:
             product = vectors @ self.curvatures(depth).to(vectors.dtype)
             result = torch.where((self.depth == depth)[:, None], product, result)
         return result
+
+
+def _depth(library: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    """Natural log of libraries (n,), rounded."""
+    return np.log(library.clip(1.0)).round().astype(np.int64)

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
+from midgd._csr import rows_of
 from midgd._torch import one_core_threads
 
 Counts: TypeAlias = NDArray[Any] | sparse.csr_matrix
@@ -91,5 +92,7 @@ def map_rows(work: Callable[[Counts], Result], counts: Counts, device: torch.dev
     -------
     One result a block, in the order of the rows.
     """
-    n, rows = counts.shape[0], rows_of_task(counts.shape[0], device)
-    return list(map_chunks(work, (counts[a : a + rows] for a in range(0, max(n, 1), rows)), device))
+    n, step = counts.shape[0], rows_of_task(counts.shape[0], device)
+    tasks = (slice(a, a + step) for a in range(0, max(n, 1), step))
+    sparse_rows = isinstance(counts, sparse.csr_matrix)
+    return list(map_chunks(work, (rows_of(counts, rows) if sparse_rows else counts[rows] for rows in tasks), device))

@@ -77,8 +77,10 @@ class Arms:
         -------
         (n, n_mature) shares.
         """
-        matrix = self.matrix(stem_loops.shape[1])
-        relative = matures / np.maximum(stem_loops @ matrix, 1e-12)
-        used = np.asarray(relative @ matrix.T)
-        allowed = np.minimum(1.0, ALLOWED_EXCESS / np.maximum(used, 1e-12))
-        return np.asarray(relative * ((stem_loops * allowed) @ matrix), dtype=np.float32)
+        # Rows and columns exchanged, once: scipy would do it for each product, and mix both orders in between.
+        stems, own = np.ascontiguousarray(stem_loops.T), np.ascontiguousarray(matures.T)
+        fractions = self.matrix(len(stems))
+        of_stems = fractions.T.tocsr()
+        relative = own / np.maximum(of_stems @ stems, 1e-12)
+        allowed = np.minimum(1.0, ALLOWED_EXCESS / np.maximum(fractions @ relative, 1e-12))
+        return np.ascontiguousarray((relative * (of_stems @ (stems * allowed))).T, dtype=np.float32)
