@@ -40,7 +40,7 @@ class EncoderOptions:
     few_genes: int = 1_000
     n_hidden: int = 256
     max_epochs: int = 40
-    batch_size: int = 128
+    batch_size: int = 256
     lr: float = 2e-3
     seed: int = 0
 

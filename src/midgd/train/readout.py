@@ -313,8 +313,8 @@ def draw_counts(rate: Floats, molecules: float, generator: np.random.Generator) 
     -------
     (n, G) log1p counts per thousand.
     """
-    counts = poisson(molecules * rate, generator)
-    return np.log1p(counts * (THOUSAND / np.maximum(counts.sum(1, keepdims=True), 1)))
+    counts = torch.from_numpy(poisson(molecules * rate, generator))
+    return counts.mul_(THOUSAND / counts.sum(1, keepdim=True).clamp_min(1.0)).log1p_().numpy()
 
 
 def _fit_counts(
@@ -329,7 +329,9 @@ def _fit_counts(
     the tissues that were measured in core genes only.
     """
     draws = options.draws * options.copies
-    drawn = np.concatenate([draw_counts(rate, molecules, rng) for molecules in draws])
+    drawn = np.empty((len(draws) * len(rate), rate.shape[1]), np.float32)
+    for part, molecules in zip(np.split(drawn, len(draws)), draws, strict=True):
+        part[:] = draw_counts(rate, molecules, rng)
     weight = None if rows.weight is None else np.tile(rows.weight, len(draws))
     every_draw = _Rows(np.tile(rows.target, (len(draws), 1)), weight)
     _fit_drawn(readout.wide.counts, drawn, every_draw, options)
@@ -348,7 +350,7 @@ def _fit_drawn(maps: ReducedMaps | None, profile: Floats, rows: _Rows, options: 
 
 def _fill(maps: ReducedMaps, sample: Regression, fitted: list[LinearMap]) -> None:
     """Put linear maps, reduced to the rank of `maps`, in their place; a sample tells the directions that matter."""
-    basis, slopes = _reduce_rank(sample.profile.numpy(), np.hstack([m.slopes for m in fitted]), maps.rank)
+    basis, slopes = _reduce_rank(sample.profile.numpy(), [m.slopes for m in fitted], maps.rank)
     with torch.no_grad():
         maps.mean.copy_(torch.from_numpy(sample.centre))
         maps.basis[:, : basis.shape[1]] = torch.from_numpy(basis)
@@ -358,12 +360,14 @@ def _fill(maps: ReducedMaps, sample: Regression, fitted: list[LinearMap]) -> Non
 
 
 def _reduce_rank(
-    profile: NDArray[np.float32], slopes: NDArray[np.float32], rank: int
+    profile: NDArray[np.float32], slopes: list[NDArray[np.float32]], rank: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Factors (G, k) and (k, M) of the slopes projected on the k leading directions of their predictions."""
-    predicted = (profile @ slopes).astype(np.float64)
+    """Factors (G, k) and (k, M) of slopes (G, M_i) side by side, projected on k leading directions of predictions."""
+    predicted = np.hstack([profile @ part for part in slopes]).astype(np.float64)
     variance, combinations = np.linalg.eigh(predicted @ predicted.T)
     kept = np.argsort(-variance)[: min(rank, *predicted.shape)]
     combinations = combinations[:, kept] / np.sqrt(np.maximum(variance[kept], 1e-12 * variance.max()))
-    leading = (predicted.T @ combinations).astype(np.float32)
-    return slopes @ leading, np.ascontiguousarray(leading.T)
+    leading = np.ascontiguousarray((predicted.T @ combinations).astype(np.float32).T)
+    parts = np.split(leading, np.cumsum([part.shape[1] for part in slopes[:-1]]), axis=1)
+    basis = sum(part @ of_part.T for part, of_part in zip(slopes, parts, strict=True))
+    return np.asarray(basis), leading
