@@ -22,6 +22,7 @@ class Slots:
     """Problems given by one function of points and rows, in float64."""
 
     noise = 1e-14
+    same_in_fewer_slots = True
 
     def __init__(self, value: Value, n_slots: int = 8, inverse: Tensor | None = None) -> None:
         self.value, self.n_slots, self.inverse = value, n_slots, inverse
@@ -35,7 +36,11 @@ class Slots:
         self.rows[slots] = torch.arange(rows.start, rows.stop)
         self.loaded.extend(range(rows.start, rows.stop))
 
+    def keep(self, slots: Tensor) -> None:
+        self.rows, self.n_slots = self.rows[slots], len(slots)
+
     def __call__(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        assert len(z) == self.n_slots
         leaf = z.detach().requires_grad_()
         values = self.value(leaf, self.rows)
         (grad,) = torch.autograd.grad(values.sum(), leaf)

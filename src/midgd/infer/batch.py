@@ -14,6 +14,7 @@ from torch import Tensor
 
 from midgd.infer.objective import LogPosterior, Workspace
 from midgd.infer.parallel import Counts
+from midgd.nn.count_head import Memory
 from midgd.nn.loops import chosen_products, fill
 
 # Relative error of a sum of log likelihoods: ten times and more the rounding of the type (6e-8, 1e-16).
@@ -71,6 +72,8 @@ class Curvatures:
 
 class Batch:
     """Slots for rows of counts; every evaluation is of all slots, so that its arithmetic has one shape.
+
+    Near the end of a search slots are given up where :attr:`LogPosterior.same_in_fewer_rows`.
 
     Parameters
     ----------
@@ -131,6 +134,24 @@ class Batch:
         """
         self._fill(slots, rows)
         self.of_slots[slots] = self.of_rows[rows]
+
+    @property
+    def same_in_fewer_slots(self) -> bool:
+        """See :attr:`LogPosterior.same_in_fewer_rows`."""
+        return self.posterior.same_in_fewer_rows
+
+    def keep(self, slots: Tensor) -> None:
+        """Give up all other slots.
+
+        Parameters
+        ----------
+        slots
+            (n_kept,) which slots stay, from 0; in this order.
+        """
+        self.n_slots = n = len(slots)
+        for name in ("counts", "library", "depth", "of_slots"):
+            setattr(self, name, getattr(self, name)[slots])
+        self.work = Workspace(self.work.share[:n], Memory(*(memory[:n] for memory in self.work.of_head)))
 
     def blocks(self) -> Iterator[slice]:
         """Fill the slots with consecutive rows, again and again; the rows, of which the last may be too few."""

@@ -120,11 +120,11 @@ class LatentInference:
         start = self._from_blocks(batch, lambda: self.starts(batch))
         if self.options.max_steps == 0:
             return _unrefined(start)
-        searched = self._searched(counts)
-        optimum = self._maximise(searched, start)
+        optimum = self._maximise(counts, start)
         if self.has_kinks:
-            end = self._from_blocks(searched, lambda: descend(searched, self._best_component(searched)))
-            optimum = _better(optimum, self._maximise(searched, end))
+            batch = self._searched(counts)
+            end = self._from_blocks(batch, lambda: descend(batch, self._best_component(batch)))
+            optimum = _better(optimum, self._maximise(counts, end))
         return optimum
 
     def batch(self, counts: Counts) -> Batch:
@@ -151,14 +151,14 @@ class LatentInference:
     def _from_blocks(self, batch: Batch, latents: Callable[[], Tensor]) -> Tensor:
         return torch.cat([latents()[: rows.stop - rows.start] for rows in batch.blocks()])
 
-    def _maximise(self, batch: Batch, start: Tensor) -> Optimum:
+    def _maximise(self, counts: Counts, start: Tensor) -> Optimum:
         """In float32, and on from there in float64 where the tolerance asks for it and the device has it."""
         options = self.options
         tolerance = min(options.tolerance, KINKED_TOLERANCE) if self.has_kinks else options.tolerance
         search = partial(maximise, max_steps=options.max_steps, smooth=not self.has_kinks)
-        optimum = search(batch, start, tolerance=max(tolerance, FLOAT32_TOLERANCE))
+        optimum = search(self._searched(counts), start, tolerance=max(tolerance, FLOAT32_TOLERANCE))
         if options.tolerance < FLOAT32_TOLERANCE and self.device.type != "mps":
-            exact = self._searched(batch.source, self.exact_posterior)
+            exact = self._searched(counts, self.exact_posterior)
             rough = optimum.n_evaluations
             optimum = search(exact, optimum.z.double(), tolerance=options.tolerance)
             optimum.z, optimum.n_evaluations = optimum.z.float(), optimum.n_evaluations + rough

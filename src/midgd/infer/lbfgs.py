@@ -2,7 +2,8 @@
 
 Every problem has its own step, history and end. A problem that ends leaves its slot to the next one, so that the
 arithmetic always has the same shape: no problem's path depends on which others share the batch, not even in the
-last digit. One evaluation per iteration; a problem whose step does not increase the objective shortens it.
+last digit. When no more are waiting, slots are given up, if the arithmetic of a problem is the same in any number of
+slots. One evaluation per iteration; a problem whose step does not increase the objective shortens it.
 (Nocedal & Wright 2006, algorithm 7.4, with a preconditioner as the initial inverse Hessian.)
 """
 
@@ -22,6 +23,8 @@ SHRINK = 0.35
 MIN_STEP = 1e-4
 # Earlier evaluations that are remembered; Nocedal & Wright 2006, section 7.2, advise 3 to 20.
 MEMORY = 6
+# Slots that stay: a single row is multiplied by other routines than several are.
+FEWEST_SLOTS = 4
 
 
 class Problems(Protocol):
@@ -30,6 +33,10 @@ class Problems(Protocol):
     n_slots: int
     noise: float
     """Relative rounding error of a value; a step may seem to lose this much."""
+
+    @property
+    def same_in_fewer_slots(self) -> bool:
+        """Whether values and gradients of a row have the same digits in any number of slots."""
 
     def begin(self, start: Tensor) -> None:
         """Take note of where the searches begin.
@@ -49,6 +56,15 @@ class Problems(Protocol):
             (n_rows,) which slots, from 0.
         rows
             Which problems.
+        """
+
+    def keep(self, slots: Tensor) -> None:
+        """Give up all other slots.
+
+        Parameters
+        ----------
+        slots
+            (n_kept,) which slots stay, from 0; in this order.
         """
 
     def __call__(self, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -115,8 +131,13 @@ def maximise(problems: Problems, start: Tensor, *, tolerance: float, max_steps: 
             problems.load(idle, rows)
             slots.enter(idle, rows, start[rows])
             n_begun = rows.stop
-        if (slots.row < 0).all():
+        n_active = int((slots.row >= 0).sum())
+        if n_active == 0:
             return optimum
+        if problems.same_in_fewer_slots and n_begun == n and 2 * max(n_active, FEWEST_SLOTS) <= len(slots.row):
+            kept = (slots.row < 0).to(torch.uint8).argsort(stable=True)[: max(n_active, FEWEST_SLOTS)]
+            problems.keep(kept)
+            slots.keep(kept)
         slots.advance(problems)
         slots.leave(optimum, tolerance, max_steps, smooth)
 
@@ -138,6 +159,11 @@ class _Slots:
         self.row[slots] = torch.arange(rows.start, rows.stop, device=slots.device)
         self.z[slots], self.direction[slots], self.step[slots] = z, 0.0, 1.0
         self.n_evaluations[slots], self.weight[:, slots] = 0, 0.0
+
+    def keep(self, slots: Tensor) -> None:
+        for name in ("row", "z", "grad", "direction", "value", "step", "n_evaluations"):
+            setattr(self, name, getattr(self, name)[slots])
+        self.ds, self.dg, self.weight = self.ds[:, slots], self.dg[:, slots], self.weight[:, slots]
 
     def advance(self, problems: Problems) -> None:
         """Try a step, take it where the value there is good enough, and shorten it elsewhere."""
