@@ -68,6 +68,19 @@ def test_preconditioner_is_the_inverse_information_of_each_depth_and_landmark(po
         torch.testing.assert_close(found[slot], torch.linalg.solve(information, vectors[slot]), rtol=1e-3, atol=1e-4)
 
 
+def test_slots_that_stay_are_as_they_were(posterior):
+    held = batch(posterior, COUNTS, n_slots=7)
+    z = torch.randn(7, posterior.prior.n_latent, generator=torch.Generator().manual_seed(0))
+    held.begin(z)
+    held.load(torch.arange(7), slice(0, 7))
+    value, grad = held(z)
+    step, kept = held.precondition(grad), torch.tensor([6, 0, 3, 2, 5])
+    held.keep(kept)
+    assert held.n_slots == 5
+    torch.testing.assert_close(held(z[kept]), (value[kept], grad[kept]))
+    torch.testing.assert_close(held.precondition(grad[kept]), step[kept])
+
+
 @pytest.mark.parametrize("n", [0, 1, 64, 100])
 def test_nearest_landmarks_in_blocks(posterior, n):
     curvatures = Curvatures(posterior)

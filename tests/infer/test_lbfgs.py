@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import optimize
 from torch import Tensor
 
-from midgd.infer.lbfgs import Optimum, maximise
+from midgd.infer.lbfgs import FEWEST_SLOTS, Optimum, maximise
 
 Value = Callable[[Tensor, Tensor], Tensor]
 
@@ -136,6 +136,23 @@ def test_a_row_that_ends_leaves_its_slot_to_the_next():
     found = maximise(problems, start, tolerance=1e-12, max_steps=500)
     assert problems.loaded == [0, 1, 2, 3, 4] and found.converged.all()
     torch.testing.assert_close(found.z, torch.ones(5, 2).double(), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_slots_are_given_up_when_no_row_is_waiting(same):
+    problems = Slots(rosenbrock, n_slots=16)
+    problems.same_in_fewer_slots = same
+    start = torch.tensor(np.random.default_rng(0).uniform(-2, 2, (40, 2)))
+    start[:37] = 1.0  # these end at once
+    found = maximise(problems, start, tolerance=1e-12, max_steps=500)
+    assert found.converged.all() and (found.n_evaluations[:37] == 1).all() and (found.n_evaluations[37:] > 5).all()
+    assert problems.n_slots == (FEWEST_SLOTS if same else 16)
+
+
+def test_few_rows_do_not_fill_all_slots():
+    problems = Slots(rosenbrock, n_slots=64)
+    maximise(problems, torch.zeros(9, 2).double(), tolerance=1e-12, max_steps=500)
+    assert problems.n_slots <= 9
 
 
 def test_rows_end_separately():

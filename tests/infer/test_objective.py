@@ -139,3 +139,25 @@ def test_curvature_is_the_expected_negative_hessian_of_a_linear_decoder():
         grads = [posterior(centre + s * shift, mean, torch.tensor([[library]]).double())[1][0] for s in (1, -1)]
         hessian[i] = (grads[0] - grads[1]) / (2 * step)
     torch.testing.assert_close(information, -hessian, rtol=1e-5, atol=1e-4)
+
+
+class ByElement(LogPosterior):
+    def __call__(self, z, counts, library, work=None):
+        return z[:, 0] * counts[:, 0], z / library
+
+
+class ByCompany(LogPosterior):
+    def __call__(self, z, counts, library, work=None):
+        value, grad = super().__call__(z, counts, library, work)
+        return value, grad * (1.0 + 1e-15 * len(z))
+
+
+@pytest.mark.parametrize(("kind", "same"), [(ByElement, True), (ByCompany, False)])
+def test_whether_digits_depend_on_other_rows_is_seen(kind, same):
+    assert kind(*model("nb"), torch.arange(G)).same_in_fewer_rows is same
+
+
+def test_double_precision_is_tried_for_itself():
+    posterior = LogPosterior(*model("nb"), torch.arange(G))
+    assert posterior.same_in_fewer_rows in (True, False)
+    assert "same_in_fewer_rows" not in vars(posterior.double())

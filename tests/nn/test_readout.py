@@ -72,6 +72,17 @@ def test_counts_profiles_of_the_samples_that_have_a_weight_are_enough(rows):
     torch.testing.assert_close(readout(some, weights), readout(PROFILES, weights))
 
 
+@pytest.mark.parametrize("counts_rank", [0, 2])
+def test_means_in_the_intercepts_answer_the_same(counts_rank):
+    readout = random_readout(7, counts_rank)
+    before, untouched = readout(PROFILES, WEIGHTS), PROFILES.denoised.clone()
+    folded = readout.fold_means()
+    assert all(not name.endswith("mean") for name, _ in folded.named_parameters())
+    torch.testing.assert_close(folded(PROFILES, WEIGHTS), before, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(folded.fold_means()(PROFILES, WEIGHTS), before, rtol=1e-4, atol=1e-3)
+    torch.testing.assert_close(PROFILES.denoised, untouched, rtol=0, atol=0)
+
+
 def test_part_of_the_genes_beside_the_core():
     readout = random_readout(7)  # genes 1 to 7 of 12
     assert readout.part_of_others(torch.arange(G)) == 1.0

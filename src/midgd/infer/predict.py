@@ -137,7 +137,9 @@ class Predictor:
         self.device = torch.device(device)
         self.genes = torch.from_numpy(genes).to(self.device)
         self.decoder, self.prior = reference.decoder.to(self.device), reference.prior.to(self.device)
-        self.readout = None if reference.readout is None else copy.deepcopy(reference.readout).to(self.device)
+        self.readout = (
+            None if reference.readout is None else copy.deepcopy(reference.readout).fold_means().to(self.device)
+        )
         self.part_of_others = None if self.readout is None else self.readout.part_of_others(self.genes)
         self.kinds = None if reference.kinds is None else copy.deepcopy(reference.kinds).to(self.device)
         self.everything = len(genes) == self.decoder.head("mrna").n_features
@@ -205,15 +207,15 @@ class Predictor:
             if with_counts:
                 rows = _with_weight(weights.counts)
                 of_rows = present_genes, rows, memory.of_head.other
-                own = counts_profiles(head, logits, batch.counts, shown.molecules, *of_rows)
-                profiles = Profiles(shown.denoised, own, rows)
-            share = self.readout(profiles, weights, added, overwrite=self.zero_shot is None).expm1() / MILLION
+                counted = counts_profiles(head, logits, batch.counts, shown.molecules, *of_rows)
+                profiles = Profiles(shown.denoised, counted, rows)
+            share = self.readout(profiles, weights, added).expm1() / MILLION
             for level in self.reference.levels:
                 at_most_all(share[:, self.reference.outputs(level)])  # in place: the outputs of a level are a slice
             parts = parts_of_answer(weights, with_counts=with_counts)
         if self.zero_shot is not None:
-            own = torch.log1p(share[:, self.reference.outputs("mature")] * MILLION)
-            share = torch.cat([share, self.zero_shot(shown.denoised, own).expm1() / MILLION], 1)
+            mature = torch.log1p(share[:, self.reference.outputs("mature")] * MILLION)
+            share = torch.cat([share, self.zero_shot(shown.denoised, mature).expm1() / MILLION], 1)
         signs = shown.misfit, shown.surprise, taken.ambiguity, taken.unlikeness
         return share, parts, shown.reliability, *signs, taken.nearest, taken.probability
 

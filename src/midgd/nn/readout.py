@@ -75,7 +75,7 @@ class ReducedMaps(nn.Module):
 
     def __init__(self, n_genes: int, n_mirnas: int, rank: int, n_maps: int) -> None:
         super().__init__()
-        self.mean = nn.Parameter(torch.zeros(n_genes))
+        self.mean: nn.Parameter | None = nn.Parameter(torch.zeros(n_genes))
         self.basis = nn.Parameter(torch.zeros(n_genes, rank))
         self.slopes = nn.Parameter(torch.zeros(n_maps, rank, n_mirnas))
         self.intercepts = nn.Parameter(torch.zeros(n_maps, n_mirnas))
@@ -85,7 +85,15 @@ class ReducedMaps(nn.Module):
         """Size of the basis."""
         return self.basis.shape[1]
 
-    def forward(self, profile: Tensor, weights: list[Tensor], *, overwrite: bool = False) -> Tensor:
+    @torch.no_grad()
+    def fold_mean(self) -> None:
+        """Move the mean of the profiles into the intercepts, in place: to subtract it from each takes longer."""
+        if self.mean is not None:
+            moved = (self.mean.double() @ self.basis.double()) @ self.slopes.double()
+            self.intercepts.sub_(moved.to(self.intercepts))
+            self.mean = None
+
+    def forward(self, profile: Tensor, weights: list[Tensor]) -> Tensor:
         """The answers of the maps, mixed.
 
         Parameters
@@ -94,14 +102,12 @@ class ReducedMaps(nn.Module):
             (n, n_genes) log1p profiles.
         weights
             Of the maps, (n,) each.
-        overwrite
-            Whether the profiles may be overwritten: new memory costs more than the subtraction of their mean.
 
         Returns
         -------
         (n, n_mirnas) in log1p CPM, times the sum of the weights.
         """
-        scores = (profile.sub_(self.mean) if overwrite else profile - self.mean) @ self.basis
+        scores = (profile if self.mean is None else profile - self.mean) @ self.basis
         mixed = torch.cat([scores * weight[:, None] for weight in weights], 1)
         # The maps as one: a product for each, and its mean, would each read and write all miRNAs.
         intercepts = torch.stack(weights, 1) @ self.intercepts
@@ -124,7 +130,7 @@ class DepthMaps(nn.Module):
         self.denoised = ReducedMaps(n_genes, n_mirnas, rank, 2)
         self.counts = ReducedMaps(n_genes, n_mirnas, counts_rank, 1) if counts_rank else None
 
-    def forward(self, profiles: Profiles, weights: Weights, *, overwrite: bool = False) -> Tensor:
+    def forward(self, profiles: Profiles, weights: Weights) -> Tensor:
         """The maps mixed by the depth of each sample.
 
         Parameters
@@ -133,8 +139,6 @@ class DepthMaps(nn.Module):
             Both log1p profiles of each sample.
         weights
             How much each map counts for each sample.
-        overwrite
-            Whether the profiles may be overwritten.
 
         Returns
         -------
@@ -142,14 +146,14 @@ class DepthMaps(nn.Module):
         """
         deep, shallow = weights.deep, 1.0 - weights.deep
         if self.counts is None or profiles.counts is None:
-            return self.denoised(profiles.denoised, [shallow, deep], overwrite=overwrite)
+            return self.denoised(profiles.denoised, [shallow, deep])
         # In the order of the maps: ANY_DEPTH, DEEP.
         parts = [shallow * (1.0 - weights.counts), deep]
-        of_denoised = self.denoised(profiles.denoised, parts, overwrite=overwrite)
+        of_denoised = self.denoised(profiles.denoised, parts)
         of_counts, rows = shallow * weights.counts, profiles.rows
         if rows is None:
-            return of_denoised + self.counts(profiles.counts, [of_counts], overwrite=overwrite)
-        return of_denoised.index_add_(0, rows, self.counts(profiles.counts, [of_counts[rows]], overwrite=overwrite))
+            return of_denoised + self.counts(profiles.counts, [of_counts])
+        return of_denoised.index_add_(0, rows, self.counts(profiles.counts, [of_counts[rows]]))
 
 
 class ProfileReadout(nn.Module):
@@ -177,6 +181,13 @@ class ProfileReadout(nn.Module):
         self.core_genes: Tensor
         self.register_buffer("core_genes", torch.zeros(n_core, dtype=torch.long))
 
+    def fold_means(self) -> ProfileReadout:
+        """The same with the means of its maps in their intercepts, see :meth:`ReducedMaps.fold_mean`; in place."""
+        for maps in self.modules():
+            if isinstance(maps, ReducedMaps):
+                maps.fold_mean()
+        return self
+
     @property
     def with_counts(self) -> bool:
         """Whether it has maps from the counts profile."""
@@ -187,7 +198,7 @@ class ProfileReadout(nn.Module):
         """Arguments that make a readout of this shape."""
         denoised, counts = self.wide.denoised, self.wide.counts
         return {
-            "n_genes": len(denoised.mean),
+            "n_genes": len(denoised.basis),
             "n_mirnas": denoised.intercepts.shape[1],
             "rank": denoised.rank,
             "n_core": len(self.core_genes),
@@ -209,7 +220,7 @@ class ProfileReadout(nn.Module):
         """
         if self.core is None:
             return None
-        others = torch.ones(len(self.wide.denoised.mean), dtype=torch.bool, device=genes.device)
+        others = torch.ones(len(self.wide.denoised.basis), dtype=torch.bool, device=genes.device)
         others[self.core_genes] = False
         found = others[genes].sum()
         return float(torch.maximum(found / others.sum().clamp_min(1), found / max(len(genes), 1)))
@@ -251,9 +262,7 @@ class ProfileReadout(nn.Module):
         counts = None if profiles.counts is None else self.core_profile(profiles.counts, THOUSAND)
         return Profiles(self.core_profile(profiles.denoised, MILLION), counts, profiles.rows)
 
-    def forward(
-        self, profiles: Profiles, weights: Weights, added: Tensor | None = None, *, overwrite: bool = False
-    ) -> Tensor:
+    def forward(self, profiles: Profiles, weights: Weights, added: Tensor | None = None) -> Tensor:
         """The answer of the readout.
 
         Parameters
@@ -264,31 +273,27 @@ class ProfileReadout(nn.Module):
             How much each map counts for each sample.
         added
             (n, n_mirnas) in log1p CPM, added before values below 0 are set to 0; None for nothing.
-        overwrite
-            Whether the profiles may be overwritten.
 
         Returns
         -------
         (n, n_mirnas) in log1p CPM, 0 or more.
         """
-        return self.unbounded(profiles, weights, added, overwrite=overwrite).clamp_min(0.0)
+        return self.unbounded(profiles, weights, added).clamp_min(0.0)
 
-    def unbounded(
-        self, profiles: Profiles, weights: Weights, added: Tensor | None = None, *, overwrite: bool = False
-    ) -> Tensor:
+    def unbounded(self, profiles: Profiles, weights: Weights, added: Tensor | None = None) -> Tensor:
         """The answer before values below 0 are set to 0: with a slope everywhere.
 
         Parameters
         ----------
-        profiles, weights, added, overwrite
+        profiles, weights, added
             See :meth:`forward`.
 
         Returns
         -------
         (n, n_mirnas) in log1p CPM.
         """
-        of_core = None if self.core is None else self.core(self.core_profiles(profiles), weights, overwrite=True)
-        answer: Tensor = self.wide(profiles, weights, overwrite=overwrite)
+        of_core = None if self.core is None else self.core(self.core_profiles(profiles), weights)
+        answer: Tensor = self.wide(profiles, weights)
         if of_core is not None:
             answer = torch.lerp(of_core, answer, weights.all_genes)
         return answer if added is None else answer + added

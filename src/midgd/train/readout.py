@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from midgd.nn import Decoder, GaussianMixture, KindExperts, ProfileReadout
 from midgd.nn.readout import MILLION, THOUSAND, ReducedMaps
@@ -352,7 +353,7 @@ def _fill(maps: ReducedMaps, sample: Regression, fitted: list[LinearMap]) -> Non
     """Put linear maps, reduced to the rank of `maps`, in their place; a sample tells the directions that matter."""
     basis, slopes = _reduce_rank(sample.profile.numpy(), [m.slopes for m in fitted], maps.rank)
     with torch.no_grad():
-        maps.mean.copy_(torch.from_numpy(sample.centre))
+        maps.mean = nn.Parameter(torch.tensor(sample.centre))
         maps.basis[:, : basis.shape[1]] = torch.from_numpy(basis)
         maps.slopes[:, : basis.shape[1]] = torch.from_numpy(np.stack(np.hsplit(slopes, len(fitted))))
         at_mean = [m.intercept + sample.centre @ m.slopes for m in fitted]
