@@ -27,10 +27,9 @@ FLOAT32_TOLERANCE = 1e-3
 # With edges in the decoder, where a gain is foretold less well: at 0.5 the paper's own search ended up to .6 log units
 # higher.
 KINKED_TOLERANCE = 1e-1
-# Rows that are worked on at a time: in the search, where rows that have ended leave slots empty near the end, and
-# before and after it, where larger blocks share more of what every step costs (two threads: 4,650 cells a second with
-# 128 rows, 3,530 with 64).
-SEARCHED_ON_CPU, ROWS_ON_CPU, ROWS_ON_ACCELERATOR = 64, 128, 512
+# Rows that are worked on at a time: larger blocks share more of what every step costs (two threads: 4,650 cells a
+# second with 128 rows, 3,530 with 64, before and after the search; in the search 5 % more).
+ROWS_ON_CPU, ROWS_ON_ACCELERATOR = 128, 512
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,7 @@ class InferenceOptions:
     max_steps
         Upper limit of evaluations per sample and precision; 0 takes the start as it is.
     rows
-        Samples worked on together; None is 64 in the search and 128 before and after it on CPU, 512 elsewhere. Results
-        depend on it in the last digits only.
+        Samples worked on together; None is 128 on CPU, 512 elsewhere. Results depend on it in the last digits only.
     """
 
     tolerance: float = 0.5
@@ -122,31 +120,27 @@ class LatentInference:
             return _unrefined(start)
         optimum = self._maximise(counts, start)
         if self.has_kinks:
-            batch = self._searched(counts)
+            batch = self.batch(counts)
             end = self._from_blocks(batch, lambda: descend(batch, self._best_component(batch)))
             optimum = _better(optimum, self._maximise(counts, end))
         return optimum
 
-    def batch(self, counts: Counts) -> Batch:
-        """Slots for blocks of rows, before and after the search.
+    def batch(self, counts: Counts, posterior: LogPosterior | None = None) -> Batch:
+        """As many slots for rows as the device is fast with.
 
         Parameters
         ----------
         counts
             (n, G) counts of the genes present.
+        posterior
+            What is evaluated; None for the posterior in single precision.
 
         Returns
         -------
-        As many slots as the device is fast with.
+        Slots without rows.
         """
-        return Batch(self.posterior, self.curvatures, counts, self._rows(ROWS_ON_CPU))
-
-    def _searched(self, counts: Counts, posterior: LogPosterior | None = None) -> Batch:
-        """Slots for rows that are searched for."""
-        return Batch(posterior or self.posterior, self.curvatures, counts, self._rows(SEARCHED_ON_CPU))
-
-    def _rows(self, on_cpu: int) -> int:
-        return self.options.rows or (on_cpu if self.device.type == "cpu" else ROWS_ON_ACCELERATOR)
+        on_device = ROWS_ON_CPU if self.device.type == "cpu" else ROWS_ON_ACCELERATOR
+        return Batch(posterior or self.posterior, self.curvatures, counts, self.options.rows or on_device)
 
     def _from_blocks(self, batch: Batch, latents: Callable[[], Tensor]) -> Tensor:
         return torch.cat([latents()[: rows.stop - rows.start] for rows in batch.blocks()])
@@ -156,9 +150,9 @@ class LatentInference:
         options = self.options
         tolerance = min(options.tolerance, KINKED_TOLERANCE) if self.has_kinks else options.tolerance
         search = partial(maximise, max_steps=options.max_steps, smooth=not self.has_kinks)
-        optimum = search(self._searched(counts), start, tolerance=max(tolerance, FLOAT32_TOLERANCE))
+        optimum = search(self.batch(counts), start, tolerance=max(tolerance, FLOAT32_TOLERANCE))
         if options.tolerance < FLOAT32_TOLERANCE and self.device.type != "mps":
-            exact = self._searched(counts, self.exact_posterior)
+            exact = self.batch(counts, self.exact_posterior)
             rough = optimum.n_evaluations
             optimum = search(exact, optimum.z.double(), tolerance=options.tolerance)
             optimum.z, optimum.n_evaluations = optimum.z.float(), optimum.n_evaluations + rough

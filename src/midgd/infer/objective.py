@@ -18,8 +18,8 @@ from midgd.nn.count_head import Memory
 from midgd.nn.loops import loops_for
 from midgd.nn.prior import FixedMixture
 
-# Sizes of blocks in which rows are compared: that of a search on CPU, and what may be left of it.
-ROWS_TRIED = (64, 33, 10, 4)
+# Sizes of blocks in which rows are compared: the one on CPUs, and what may be left of it.
+ROWS_TRIED = (128, 33, 10, 4)
 
 
 class Workspace(NamedTuple):
