@@ -21,8 +21,8 @@ from midgd._torch import one_core_threads
 Counts: TypeAlias = NDArray[Any] | sparse.csr_matrix
 Result = TypeVar("Result")
 
-# Most rows of a task: about 140 MB of counts of 17,000 genes in float32. Every task has costs of its own, at its start and
-# while its last rows are searched for: with 1,024 rows 2 to 3 % fewer tissues a second, with 512 10 %.
+# Most rows of a task: about 140 MB of counts of 17,000 genes in float32. Every task has costs of its own, at its start
+# and while its last rows are searched for: with 1,024 rows 2 to 3 % fewer tissues a second, with 512 10 %.
 MAX_ROWS = 2_048
 
 
