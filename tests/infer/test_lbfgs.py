@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy import optimize
 from torch import Tensor
 
-from midgd.infer.lbfgs import FEWEST_SLOTS, Optimum, maximise
+from midgd.infer.lbfgs import Optimum, maximise
+from midgd.infer.objective import FEWEST_ROWS
 
 Value = Callable[[Tensor, Tensor], Tensor]
 
@@ -146,7 +147,7 @@ def test_slots_are_given_up_when_no_row_is_waiting(same):
     start[:37] = 1.0  # these end at once
     found = maximise(problems, start, tolerance=1e-12, max_steps=500)
     assert found.converged.all() and (found.n_evaluations[:37] == 1).all() and (found.n_evaluations[37:] > 5).all()
-    assert problems.n_slots == (FEWEST_SLOTS if same else 16)
+    assert problems.n_slots == (FEWEST_ROWS if same else 16)
 
 
 def test_few_rows_do_not_fill_all_slots():

@@ -73,7 +73,7 @@ class Curvatures:
 class Batch:
     """Slots for rows of counts; every evaluation is of all slots, so that its arithmetic has one shape.
 
-    Near the end of a search slots are given up where :attr:`LogPosterior.same_in_fewer_rows`.
+    Near the end of a search slots are given up where :meth:`LogPosterior.same_in_fewer_rows`.
 
     Parameters
     ----------
@@ -135,10 +135,10 @@ class Batch:
         self._fill(slots, rows)
         self.of_slots[slots] = self.of_rows[rows]
 
-    @property
+    @cached_property
     def same_in_fewer_slots(self) -> bool:
-        """See :attr:`LogPosterior.same_in_fewer_rows`."""
-        return self.posterior.same_in_fewer_rows
+        """See :meth:`LogPosterior.same_in_fewer_rows`; asked before slots are given up."""
+        return self.posterior.same_in_fewer_rows(self.n_slots)
 
     def keep(self, slots: Tensor) -> None:
         """Give up all other slots.

@@ -15,6 +15,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from midgd.infer.objective import FEWEST_ROWS
+
 # Part of the expected gain that a step must bring (Nocedal & Wright 2006, Numerical Optimization, section 3.1).
 ARMIJO = 1e-4
 # A step that brings less is tried again at this part of its length. Chosen by hand.
@@ -23,8 +25,6 @@ SHRINK = 0.35
 MIN_STEP = 1e-4
 # Earlier evaluations that are remembered; Nocedal & Wright 2006, section 7.2, advise 3 to 20.
 MEMORY = 6
-# Slots that stay: a single row is multiplied by other routines than several are.
-FEWEST_SLOTS = 4
 
 
 class Problems(Protocol):
@@ -134,8 +134,9 @@ def maximise(problems: Problems, start: Tensor, *, tolerance: float, max_steps: 
         n_active = int((slots.row >= 0).sum())
         if n_active == 0:
             return optimum
-        if problems.same_in_fewer_slots and n_begun == n and 2 * max(n_active, FEWEST_SLOTS) <= len(slots.row):
-            kept = (slots.row < 0).to(torch.uint8).argsort(stable=True)[: max(n_active, FEWEST_SLOTS)]
+        n_kept = max(n_active, FEWEST_ROWS)
+        if n_begun == n and 2 * n_kept <= len(slots.row) and problems.same_in_fewer_slots:
+            kept = (slots.row < 0).to(torch.uint8).argsort(stable=True)[:n_kept]
             problems.keep(kept)
             slots.keep(kept)
         slots.advance(problems)

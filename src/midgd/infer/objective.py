@@ -18,8 +18,8 @@ from midgd.nn.count_head import Memory
 from midgd.nn.loops import loops_for
 from midgd.nn.prior import FixedMixture
 
-# Sizes of blocks in which rows are compared: the one on CPUs, and what may be left of it.
-ROWS_TRIED = (128, 33, 10, 4)
+# Fewest rows that are evaluated: a single one is multiplied by other routines than several are.
+FEWEST_ROWS = 4
 
 
 class Workspace(NamedTuple):
@@ -57,6 +57,7 @@ class LogPosterior:
         self.decoder, self.prior = decoder, prior
         self.head = head.only(genes.to(head.bias.device)).to(device)
         self.loops = loops_for(self.head)
+        self._same_in_fewer_than: dict[int, bool] = {}
 
     @cached_property
     def _fixed(self) -> tuple[FixedMixture, Tensor]:
@@ -66,7 +67,8 @@ class LogPosterior:
     def double(self) -> LogPosterior:
         """The same in float64."""
         exact = copy.copy(self)
-        for name in ("linearised_at_centre", "_fixed", "same_in_fewer_rows"):
+        exact._same_in_fewer_than = {}
+        for name in ("linearised_at_centre", "_fixed"):
             exact.__dict__.pop(name, None)
         for name in ("decoder", "prior", "head"):
             setattr(exact, name, copy.deepcopy(getattr(self, name)).double())
@@ -125,23 +127,32 @@ class LogPosterior:
         log_prior, prior_grad = prior(z)
         return value + log_prior, grad + prior_grad
 
-    @cached_property
-    def same_in_fewer_rows(self) -> bool:
-        """Whether an evaluation of a row has the same digits in blocks of other sizes, which libraries differ in.
+    def same_in_fewer_rows(self, n: int) -> bool:
+        """Whether a row has the same digits in a block of n rows and in smaller ones, which libraries differ in.
 
-        Tried on random rows: sums in another order have other last digits somewhere among some 10,000 numbers.
+        Tried on random rows: sums in another order have other last digits somewhere among so many numbers.
+
+        Parameters
+        ----------
+        n
+            Rows of a block, more than :data:`FEWEST_ROWS`.
+
+        Returns
+        -------
+        Whether all digits of values and gradients were the same in blocks of four sizes.
         """
-        generator = torch.Generator().manual_seed(0)
-        z = torch.randn(ROWS_TRIED[0], self.prior.n_latent, generator=generator).to(self.head.bias)
-        counts = torch.ones_like(z[:, :1]).repeat(1, self.head.n_features)
-        library = counts.sum(1, keepdim=True)
+        if n not in self._same_in_fewer_than:
+            z = torch.randn(n, self.prior.n_latent, generator=torch.Generator().manual_seed(0)).to(self.head.bias)
+            counts = torch.ones_like(z[:, :1]).repeat(1, self.head.n_features)
+            library = counts.sum(1, keepdim=True)
 
-        def digits(n: int) -> Tensor:
-            value, grad = self(z[:n], counts[:n], library[:n])
-            return torch.cat([value[:, None], grad, (grad * z[:n]).sum(1, keepdim=True)], 1)
+            def digits(k: int) -> Tensor:
+                value, grad = self(z[:k], counts[:k], library[:k])
+                return torch.cat([value[:, None], grad, (grad * z[:k]).sum(1, keepdim=True)], 1)
 
-        whole = digits(len(z))
-        return all(torch.equal(digits(n), whole[:n]) for n in ROWS_TRIED[1:])
+            whole, fewer = digits(n), (max(k, FEWEST_ROWS) for k in (n // 4 + 1, n // 12, 0))
+            self._same_in_fewer_than[n] = all(torch.equal(digits(k), whole[:k]) for k in fewer)
+        return self._same_in_fewer_than[n]
 
     def linearised(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """The log shares near a latent, to first order.
