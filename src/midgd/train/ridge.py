@@ -193,7 +193,7 @@ def adaptive_ridge(sample: Regression, weight: Floats, *, penalty: float, n_feat
     deviation = sample.target.square().sum(0).div(sample.n).sqrt()
 
     def fit_some(targets: Tensor) -> None:
-        # Memory for all of them: fresh memory for each would take as long as a third of the products.
+        # The same memory for all of them: fresh memory for each took a tenth of the time.
         n_chosen, n_rows = strongest.indices.shape[1], by_feature.shape[1]
         weighted, kernel = by_feature.new_empty(n_chosen, n_rows), by_feature.new_zeros(n_rows, n_rows)
         for m in targets.tolist():
