@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -158,10 +159,16 @@ def test_whether_digits_depend_on_other_rows_is_seen(kind, same, n):
     assert kind(*model("nb"), torch.arange(G)).same_in_fewer_rows(n) is same
 
 
-def test_double_precision_is_tried_for_itself():
-    posterior = LogPosterior(*model("nb"), torch.arange(G))
-    once = posterior.same_in_fewer_rows(16)
-    double = posterior.double()
-    double.__class__ = ByCompany
-    assert not double.same_in_fewer_rows(16)
-    assert posterior.same_in_fewer_rows(16) is once
+def test_each_size_and_precision_is_tried_once():
+    tried: list[tuple[torch.dtype, int]] = []
+
+    class Counted(ByElement):
+        def __call__(self, z, counts, library, work=None):
+            tried.append((z.dtype, len(z)))
+            return super().__call__(z, counts, library, work)
+
+    decoder, prior = model("nb")
+    single = Counted(copy.deepcopy(decoder).float(), copy.deepcopy(prior).float(), torch.arange(G))
+    for posterior in (single, single, single.double(), Counted(decoder, prior, torch.arange(G))):
+        assert posterior.same_in_fewer_rows(48)
+    assert tried == [(dtype, n) for dtype in (torch.float32, torch.float64) for n in (48, 13, 4, 4)]

@@ -20,6 +20,8 @@ from midgd.nn.prior import FixedMixture
 
 # Fewest rows that are evaluated: a single one is multiplied by other routines than several are.
 FEWEST_ROWS = 4
+# What was found by :meth:`LogPosterior.same_in_fewer_rows`: it depends on sizes and the library alone.
+_same_in_fewer_rows: dict[tuple[object, ...], bool] = {}
 
 
 class Workspace(NamedTuple):
@@ -57,7 +59,6 @@ class LogPosterior:
         self.decoder, self.prior = decoder, prior
         self.head = head.only(genes.to(head.bias.device)).to(device)
         self.loops = loops_for(self.head)
-        self._same_in_fewer_than: dict[int, bool] = {}
 
     @cached_property
     def _fixed(self) -> tuple[FixedMixture, Tensor]:
@@ -67,7 +68,6 @@ class LogPosterior:
     def double(self) -> LogPosterior:
         """The same in float64."""
         exact = copy.copy(self)
-        exact._same_in_fewer_than = {}
         for name in ("linearised_at_centre", "_fixed"):
             exact.__dict__.pop(name, None)
         for name in ("decoder", "prior", "head"):
@@ -141,8 +141,19 @@ class LogPosterior:
         -------
         Whether all digits of values and gradients were the same in blocks of four sizes.
         """
-        if n not in self._same_in_fewer_than:
-            z = torch.randn(n, self.prior.n_latent, generator=torch.Generator().manual_seed(0)).to(self.head.bias)
+        bias, means = self.head.bias, self.prior.means
+        key = (
+            type(self),
+            n,
+            str(self.decoder.spec),
+            bias.shape,
+            means.shape,
+            bias.dtype,
+            bias.device,
+            self.loops is None,
+        )
+        if key not in _same_in_fewer_rows:
+            z = torch.randn(n, self.prior.n_latent, generator=torch.Generator().manual_seed(0)).to(bias)
             counts = torch.ones_like(z[:, :1]).repeat(1, self.head.n_features)
             library = counts.sum(1, keepdim=True)
 
@@ -151,8 +162,8 @@ class LogPosterior:
                 return torch.cat([value[:, None], grad, (grad * z[:k]).sum(1, keepdim=True)], 1)
 
             whole, fewer = digits(n), (max(k, FEWEST_ROWS) for k in (n // 4 + 1, n // 12, 0))
-            self._same_in_fewer_than[n] = all(torch.equal(digits(k), whole[:k]) for k in fewer)
-        return self._same_in_fewer_than[n]
+            _same_in_fewer_rows[key] = all(torch.equal(digits(k), whole[:k]) for k in fewer)
+        return _same_in_fewer_rows[key]
 
     def linearised(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """The log shares near a latent, to first order.

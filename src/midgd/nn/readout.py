@@ -89,8 +89,7 @@ class ReducedMaps(nn.Module):
     def fold_mean(self) -> None:
         """Move the mean of the profiles into the intercepts, in place: to subtract it from each takes longer."""
         if self.mean is not None:
-            moved = (self.mean.double() @ self.basis.double()) @ self.slopes.double()
-            self.intercepts.sub_(moved.to(self.intercepts))
+            self.intercepts.sub_((self.mean @ self.basis) @ self.slopes)
             self.mean = None
 
     def forward(self, profile: Tensor, weights: list[Tensor]) -> Tensor:
