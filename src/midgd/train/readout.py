@@ -355,7 +355,7 @@ def _fill(maps: ReducedMaps, sample: Regression, fitted: list[LinearMap]) -> Non
     with torch.no_grad():
         maps.mean = nn.Parameter(torch.tensor(sample.centre))
         maps.basis[:, : basis.shape[1]] = torch.from_numpy(basis)
-        maps.slopes[:, : basis.shape[1]] = torch.from_numpy(np.stack(np.hsplit(slopes, len(fitted))))
+        maps.slopes[:, : basis.shape[1]] = torch.from_numpy(slopes)
         at_mean = [m.intercept + sample.centre @ m.slopes for m in fitted]
         maps.intercepts.copy_(torch.from_numpy(np.stack(at_mean)))
 
@@ -363,12 +363,14 @@ def _fill(maps: ReducedMaps, sample: Regression, fitted: list[LinearMap]) -> Non
 def _reduce_rank(
     profile: NDArray[np.float32], slopes: list[NDArray[np.float32]], rank: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Factors (G, k) and (k, M) of slopes (G, M_i) side by side, projected on k leading directions of predictions."""
+    """Factors (G, k) and (n_maps, k, M) of slopes (G, M), projected on the k leading directions of all predictions."""
     predicted = np.hstack([profile @ part for part in slopes]).astype(np.float64)
     variance, combinations = np.linalg.eigh(predicted @ predicted.T)
     kept = np.argsort(-variance)[: min(rank, *predicted.shape)]
     combinations = combinations[:, kept] / np.sqrt(np.maximum(variance[kept], 1e-12 * variance.max()))
-    leading = np.ascontiguousarray((predicted.T @ combinations).astype(np.float32).T)
-    parts = np.split(leading, np.cumsum([part.shape[1] for part in slopes[:-1]]), axis=1)
-    basis = sum(part @ of_part.T for part, of_part in zip(slopes, parts, strict=True))
-    return np.asarray(basis), leading
+    leading = (combinations.T @ predicted).astype(np.float32)
+    of_maps = np.stack(np.hsplit(leading, len(slopes)))
+    basis = np.zeros((len(slopes[0]), len(kept)), np.float32)
+    for part, of_part in zip(slopes, of_maps, strict=True):
+        basis += part @ of_part.T
+    return basis, of_maps
